@@ -1,0 +1,49 @@
+"""Batch: the name and shape of every tensor that a method may be given.
+
+Shapes: B images, C captions, L tokens, P patches, F the encoder's width. Masks are True where there is something.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """What a model reads at once; only the fields that its towers need are filled.
+
+    Images and captions are grouped: image i and caption j belong together where `image_group[i] == text_group[j]`.
+    """
+
+    pixels: "Tensor | None" = None
+    """[B, 3, height, width] uint8 RGB."""
+    image_features: "Tensor | None" = None
+    """[B, F] pooled output of a frozen image encoder."""
+    patch_features: "Tensor | None" = None
+    """[B, P, F] unpooled output of a frozen image encoder."""
+    image_group: "Tensor | None" = None
+    """[B] int64, equal for pictures of one thing (the record's row, or its identity)."""
+
+    token_ids: "Tensor | None" = None
+    """[C, L] int64, padded."""
+    text_features: "Tensor | None" = None
+    """[C, F] pooled output of a frozen text encoder."""
+    token_features: "Tensor | None" = None
+    """[C, L, F] unpooled output of a frozen text encoder, padded."""
+    token_mask: "Tensor | None" = None
+    """[C, L] bool, for `token_ids` and for `token_features`."""
+    text_group: "Tensor | None" = None
+    """[C] int64, see `image_group`."""
+
+    def to(self, device: "torch.device") -> "Batch":
+        """The same batch on another device."""
+        moved = {
+            field.name: value.to(device, non_blocking=True)
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+        return Batch(**moved)

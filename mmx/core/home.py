@@ -1,0 +1,36 @@
+"""Where mmx keeps its artefacts: one home with `datasets`, `features`, `runs` and `indexes`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds every artefact unless a command names another place."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, given: Path | None = None) -> "Home":
+        """`--home`, else `$MMX_HOME`, else `~/.local/share/mmx`."""
+        chosen = given or os.environ.get("MMX_HOME") or Path.home() / ".local" / "share" / "mmx"
+        return cls(Path(chosen).expanduser().absolute())
+
+    def dataset(self, name: str) -> Path:
+        """Folder of a prepared corpus."""
+        return self.root / "datasets" / name
+
+    def features(self, corpus: str, encoder: str) -> Path:
+        """Folder of one encoder's features over one corpus; `encoder` is its slug."""
+        return self.root / "features" / corpus / encoder
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs."""
+        return self.root / "runs"
+
+    @property
+    def indexes(self) -> Path:
+        """Folder of the galleries made from plain folders of photos."""
+        return self.root / "indexes"

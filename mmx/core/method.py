@@ -1,0 +1,77 @@
+"""Method: what one published recipe declares, in functions and plain data; Stage: one phase of its training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmx.core.task import Retrieval
+from mmx.core.tower import Tower, TowerUse
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mmx.core.batch import Batch
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters whose names begin with one of the prefixes, with their own rate and decay."""
+
+    name: str
+    prefixes: tuple[str, ...]
+    lr: float
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the rates of a stage change with its steps."""
+
+    kind: str = "constant"
+    """`constant`, `cosine` (to `floor` of the rate at the last step) or `plateau` (times `factor` when val stalls)."""
+    warmup: float = 0.0
+    """Share of the stage's steps with a linear rise from zero."""
+    floor: float = 0.0
+    patience: int = 1
+    """Epochs without a better val metric before the plateau schedule lowers the rates."""
+    factor: float = 0.8
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase of training. Parameters in no group are frozen in this stage."""
+
+    name: str
+    groups: tuple[ParameterGroup, ...]
+    epochs: int
+    batch_size: int
+    """Images a batch."""
+    captions_per_image: int | None = 1
+    """Captions drawn for each image at each step; all of them share their image as positive. None takes them all."""
+    schedule: Schedule = field(default_factory=Schedule)
+    clip_norm: float | None = None
+    accumulate: int = 1
+    """Batches whose gradients are added up before a step."""
+    average: float = 0.0
+    """Decay of the running average of weights that is evaluated and kept; 0 keeps the last weights."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One recipe: found by the name of its folder in `mmx.methods`, run by an engine that never asks which it is."""
+
+    summary: str
+    settings: type
+    """A frozen dataclass of `setting()` fields."""
+    presets: Mapping[str, Mapping[str, Any]]
+    """Named changes of the defaults; `tiny` must be among them and needs no download."""
+    towers: Callable[[Any], dict[str, TowerUse]]
+    """settings -> the encoder of each modality."""
+    build: Callable[[Any, dict[str, Tower]], "nn.Module"]
+    """(settings, tower of each modality) -> the model."""
+    stages: Callable[[Any], tuple[Stage, ...]]
+    """settings -> the phases of training, in order."""
+    loss: "Callable[[nn.Module, Batch, float], dict[str, Tensor]]"
+    """(model, batch, progress 0..1) -> `total` and its parts, in nats."""
+    tasks: tuple[Retrieval, ...]
+    """What the trained model can be measured on; the first one selects the checkpoint."""

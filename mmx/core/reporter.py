@@ -1,0 +1,49 @@
+"""Reporter: what a long job may tell whoever waits for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """One bar: moved on by `advance`, with a few words beside it."""
+
+    def advance(self, amount: float = 1) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Reporter(Protocol):
+    """Where progress, remarks and warnings go (standard error, on a terminal)."""
+
+    def progress(self, title: str, total: float | None, unit: str, done: float = 0):  # noqa: ANN201
+        """A context manager that yields a Progress; rate and time left are shown in `unit` per second."""
+
+    def info(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class SilentProgress:
+    """A bar that nobody sees."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        """Do nothing."""
+
+
+class SilentReporter:
+    """For tests and for use from Python: says nothing."""
+
+    @contextmanager
+    def progress(self, title: str, total: float | None, unit: str, done: float = 0) -> Iterator[SilentProgress]:
+        """A bar that nobody sees."""
+        yield SilentProgress()
+
+    def info(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say nothing."""
