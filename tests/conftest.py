@@ -25,7 +25,9 @@ def reporter() -> SilentReporter:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data, or a skip that says why."""
-    folder = Path(os.environ.get("MMX_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+    folder = Path(
+        os.environ.get("MMX_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")
+    ).resolve()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MMX_TEST_DATA")
     return folder

@@ -1,8 +1,9 @@
 """Corpus: what a data set declares, so that `mmx prepare` can read its official layout."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmx.core.record import Record
 
@@ -16,6 +17,10 @@ class Reading:
     class_names: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """Things worth telling: a known bad name skipped, a list of unusual length."""
+    rejects: Sequence[Mapping[str, Any]] = ()
+    """Rows that the reader left out: `source` (file and line), `value` and `reason`."""
+    drawn: frozenset[str] = frozenset()
+    """Ids of the records whose split was drawn by a seed; twins among them may be put into one split."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Corpus:
     layout: str
     """The files expected under --raw, in one or two lines."""
     read: Callable[[Path | None, Mapping[str, str]], Reading]
-    """(raw folder or None, options) -> records."""
+    """(raw folder or None, options) -> records. One that makes itself is given an empty folder to fill."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of this corpus (`--set name=value` of `prepare`) with their defaults."""
     needs_raw: bool = True

@@ -12,7 +12,9 @@ from mmx.core.names import canonical, unknown
 def names(package: str) -> list[str]:
     """Names of what `mmx.methods` or `mmx.corpora` holds, as typed (hyphens), without importing any of it."""
     path = importlib.import_module(package).__path__
-    return sorted(canonical(found.name) for found in pkgutil.iter_modules(path) if not found.name.startswith("_"))
+    return sorted(
+        canonical(found.name) for found in pkgutil.iter_modules(path) if not found.name.startswith("_")
+    )
 
 
 def find_method(name: str) -> Method:

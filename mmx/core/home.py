@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmx.core.names import canonical
+
 
 @dataclass(frozen=True)
 class Home:
@@ -19,11 +21,11 @@ class Home:
 
     def dataset(self, name: str) -> Path:
         """Folder of a prepared corpus."""
-        return self.root / "datasets" / name
+        return self.root / "datasets" / canonical(name)
 
     def features(self, corpus: str, encoder: str) -> Path:
         """Folder of one encoder's features over one corpus; `encoder` is its slug."""
-        return self.root / "features" / corpus / encoder
+        return self.root / "features" / canonical(corpus) / encoder
 
     @property
     def runs(self) -> Path:

@@ -21,6 +21,10 @@ class ParameterGroup:
     prefixes: tuple[str, ...]
     lr: float
     weight_decay: float = 0.0
+    last_blocks: int | None = None
+    """Train only the last so many of the `blocks()` of the module that a prefix names; None trains all."""
+    layer_decay: float = 1.0
+    """Factor of the rate from each block to the one before it; the last block has the full rate."""
 
 
 @dataclass(frozen=True)

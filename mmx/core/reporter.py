@@ -38,7 +38,9 @@ class SilentReporter:
     """For tests and for use from Python: says nothing."""
 
     @contextmanager
-    def progress(self, title: str, total: float | None, unit: str, done: float = 0) -> Iterator[SilentProgress]:
+    def progress(
+        self, title: str, total: float | None, unit: str, done: float = 0
+    ) -> Iterator[SilentProgress]:
         """A bar that nobody sees."""
         yield SilentProgress()
 

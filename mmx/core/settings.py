@@ -59,7 +59,9 @@ def names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
-def resolve(cls: type[S], layers: Sequence[tuple[str, Mapping[str, Any]]], listing: str) -> tuple[S, dict[str, str]]:
+def resolve(
+    cls: type[S], layers: Sequence[tuple[str, Mapping[str, Any]]], listing: str
+) -> tuple[S, dict[str, str]]:
     """Lay the layers over the defaults, later ones winning.
 
     Args:
@@ -112,7 +114,9 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"'{assignment}' is not a setting. Write name=value, for example --set epochs=5.")
+            raise UsageError(
+                f"'{assignment}' is not a setting. Write name=value, for example --set epochs=5."
+            )
         pairs[name.strip()] = value.strip()
     return pairs
 

@@ -105,9 +105,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise ResourceError(f"no space left to write '{path}'. What was there before is intact.") from error
+            raise ResourceError(
+                f"no space left to write '{path}'. What was there before is intact."
+            ) from error
         if error.errno in NO_RIGHT or isinstance(error, NotADirectoryError | FileExistsError):
-            raise ResourceError(f"'{path}' cannot be written: {error.strerror}. Choose another place.") from error
+            raise ResourceError(
+                f"'{path}' cannot be written: {error.strerror}. Choose another place."
+            ) from error
         raise
 
 

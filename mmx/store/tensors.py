@@ -27,7 +27,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             save_file(whole, temporary, metadata=dict(metadata))
         except SafetensorError as error:
             if any(words in str(error) for words in FULL_DISK_WORDS):
-                raise ResourceError(f"no space left to write '{path}'. What was there before is intact.") from error
+                raise ResourceError(
+                    f"no space left to write '{path}'. What was there before is intact."
+                ) from error
             raise
 
 
@@ -47,7 +49,9 @@ class TensorFile:
             self._file = safe_open(path, framework="pt", device="cpu")
             self.names = list(self._file.keys())
         except (SafetensorError, OSError, ValueError) as error:
-            raise ArtifactError(f"'{path}' is not a whole safetensors file ({error}). Make it again.") from error
+            raise ArtifactError(
+                f"'{path}' is not a whole safetensors file ({error}). Make it again."
+            ) from error
         if len(self.names) > MAX_TENSORS:
             raise ArtifactError(f"'{path}' claims {len(self.names)} tensors; at most {MAX_TENSORS} are read.")
         self.metadata: dict[str, str] = self._file.metadata() or {}
@@ -59,7 +63,9 @@ class TensorFile:
             ArtifactError: when the file does not hold it.
         """
         if name not in self.names:
-            raise ArtifactError(f"'{self.path}' holds no '{name}'. It holds: {', '.join(sorted(self.names))}.")
+            raise ArtifactError(
+                f"'{self.path}' holds no '{name}'. It holds: {', '.join(sorted(self.names))}."
+            )
         return self._file.get_tensor(name)
 
     def read_all(self) -> dict[str, Tensor]:

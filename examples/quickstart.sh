@@ -1,0 +1,14 @@
+#!/bin/sh
+# The main job from beginning to end, on 2,000 drawn scenes: no download from a hub, no GPU, some minutes on two cores.
+set -eu
+MMX=${MMX:-mmx}
+: "${MMX_HOME:=demo}"
+export MMX_HOME
+
+if [ ! -d "$MMX_HOME/datasets/toy" ]; then
+    $MMX prepare toy
+fi
+$MMX extract toy --encoder offline
+$MMX train attention-clip --dataset toy --preset offline --set augment=none
+$MMX evaluate --split test
+$MMX search "a red circle left of two blue squares" --sheet "$MMX_HOME/sheet.png"

@@ -1,0 +1,136 @@
+"""mmx evaluate: measure how well a run matches pictures and captions, and how sure that is."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption
+from mmx.cli.report import RichReporter, print_json, print_lines, print_table
+from mmx.core.home import Home
+
+if TYPE_CHECKING:
+    from mmx.workflows.evaluate import Difference, Evaluation
+
+
+def evaluate(
+    run: Annotated[
+        Path | None, typer.Argument(help="A run's folder or name; the newest when left out.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="val; train; or test, which is asked for by name.")
+    ] = "val",
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Another dataset than the run's own.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="A second run, tested on the same queries.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A pretrained pair of towers instead of a run.")
+    ] = None,
+    worst: Annotated[
+        int, typer.Option("--worst", help="Show this many worst queries of each direction.", min=0)
+    ] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Items embedded at a time.", min=1)] = 256,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure how well a run matches the pictures and captions of a split.
+
+    Prints each number with its 95% interval and its definition, and keeps them in the run. --compare adds a
+    paired test against a second run. --model evaluates pretrained towers, such as clip-vit-b32.
+    """
+    from mmx.workflows import evaluate as workflow
+
+    settings = workflow.EvaluateSettings(
+        home=Home.find(home),
+        run=run,
+        model=model,
+        split=split,
+        dataset=dataset,
+        compare=compare,
+        worst=worst,
+        device=device,
+        batch_size=batch_size,
+        seed=seed,
+        argv=("mmx", *sys.argv[1:]),
+    )
+    evaluation = workflow.evaluate(settings, RichReporter())
+    if json:
+        print_json(evaluation.document())
+    else:
+        show(evaluation)
+
+
+def show(evaluation: "Evaluation") -> None:
+    """The numbers as tables, then what they mean."""
+    facts = evaluation.facts
+    print_lines(f"{evaluation.name} on {facts['dataset']} {facts['split']}")
+    print_table("", *_table(evaluation))
+    print_lines(*_circumstances(evaluation), *evaluation.definitions)
+    if evaluation.worst:
+        columns = ("direction", "rank", "query", "right answer", "its score", "put first", "its score")
+        rows = [
+            (
+                case.direction,
+                case.rank,
+                case.query,
+                case.right,
+                _score(case.right_score),
+                case.first,
+                _score(case.first_score),
+            )
+            for case in evaluation.worst
+        ]
+        print_table("worst queries", columns, rows, ("rank", "its score"))
+
+
+def _table(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
+    """Columns, rows, and the columns flushed right."""
+    columns, compared = ("metric", "value", "95% interval"), evaluation.comparison
+    rows = [
+        (name.replace("_", " "), f"{value:.1f}", _interval(evaluation.intervals.get(name)))
+        for name, value in evaluation.metrics.items()
+    ]
+    if compared is None:
+        return columns, rows, columns[1:]
+    columns = (*columns, "compared", "difference", "its 95% interval", "p")
+    tests = compared.differences
+    rows = [
+        (*row, f"{compared.metrics[name]:.1f}", *_difference(tests.get(name)))
+        for row, name in zip(rows, evaluation.metrics, strict=True)
+    ]
+    return columns, rows, columns[1:]
+
+
+def _circumstances(evaluation: "Evaluation") -> list[str]:
+    """What was measured on what, in a line or three."""
+    facts, encoders = evaluation.facts, evaluation.facts["encoders"].values()
+    dropped = [
+        f"{count:,} {direction} queries left out" for direction, count in facts["dropped"].items() if count
+    ]
+    counts = ", ".join([f"{facts['images']:,} images", f"{facts['captions']:,} captions", *dropped])
+    lines = [f"{counts}. Encoders: {', '.join(encoders)}. {facts['seconds']:.1f} s on {facts['device']}."]
+    if any(encoder.startswith("random:") for encoder in encoders):
+        lines.append("An encoder has random weights: the numbers are for trying things out, not for results.")
+    if evaluation.comparison is not None:
+        lines.append(f"Compared with: {evaluation.comparison.name}")
+    return lines
+
+
+def _score(score: float) -> str:
+    return f"{score:.3f}"
+
+
+def _interval(interval: "tuple[float, float] | None") -> str:
+    return "" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
+
+
+def _difference(test: "Difference | None") -> tuple[str, str, str]:
+    if test is None:
+        return "", "", ""
+    return f"{test.difference:+.1f}", f"{test.low:+.1f} to {test.high:+.1f}", f"{test.p:.4f}"

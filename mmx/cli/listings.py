@@ -1,0 +1,61 @@
+"""mmx methods, datasets, runs and doctor: what there is, and what this machine can do."""
+
+from mmx.cli.options import HomeOption, JsonOption
+from mmx.cli.report import print_json, print_table
+from mmx.core.home import Home
+
+
+def methods(json: JsonOption = False) -> None:
+    """List the methods that can be trained."""
+    from mmx.workflows import listings as workflow
+
+    rows = workflow.list_methods()
+    if json:
+        return print_json({"schema": "mmx.methods/1", "methods": workflow.as_documents(rows)})
+    cells = [(row.name, row.summary, ", ".join(row.tasks), ", ".join(row.presets)) for row in rows]
+    return print_table("methods", ("name", "what it is", "tasks", "presets"), cells)
+
+
+def datasets(home: HomeOption = None, json: JsonOption = False) -> None:
+    """List the datasets known by name, and what has been prepared."""
+    from mmx.workflows import listings as workflow
+
+    rows = workflow.list_datasets(Home.find(home))
+    if json:
+        return print_json({"schema": "mmx.datasets/1", "datasets": workflow.as_documents(rows)})
+    cells = [(row.name, row.summary, _counts(row.prepared)) for row in rows]
+    return print_table("datasets", ("name", "what it is", "prepared"), cells)
+
+
+def runs(home: HomeOption = None, json: JsonOption = False) -> None:
+    """List what was trained, newest first."""
+    from mmx.workflows import listings as workflow
+
+    rows = workflow.list_trained(Home.find(home))
+    if json:
+        return print_json({"schema": "mmx.runs/1", "runs": workflow.as_documents(rows)})
+    cells = [
+        (row.path, row.method, row.dataset, row.created, f"{row.val.get('rsum', float('nan')):.1f}")
+        for row in rows
+    ]
+    return print_table(
+        "runs", ("run", "method", "dataset", "created", "val rsum"), cells, right=("val rsum",)
+    )
+
+
+def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show what this machine can do."""
+    from mmx.workflows import listings as workflow
+
+    found = workflow.examine(Home.find(home))
+    if json:
+        return print_json({"schema": "mmx.doctor/1", **found})
+    packages = found.pop("packages")
+    cells = [(name.replace("_", " "), value) for name, value in found.items()]
+    return print_table(
+        "doctor", ("what", "found"), cells + [(name, version or "-") for name, version in packages.items()]
+    )
+
+
+def _counts(prepared: dict[str, int]) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in prepared.items() if count) or "-"

@@ -1,0 +1,125 @@
+"""What mmx shows: bars, remarks and warnings on standard error; tables and JSON on standard output."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+from rich.text import Text
+
+
+def plain() -> bool:
+    """Whether bars and colours are off: no terminal, or the environment asks for it."""
+    return bool(
+        not sys.stderr.isatty()
+        or os.environ.get("NO_COLOR")
+        or os.environ.get("CI")
+        or os.environ.get("TERM") == "dumb"
+    )
+
+
+def standard_output() -> Console:
+    """The console for results; as wide as the terminal, or as the text when there is none."""
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """A table of text; the columns named in `right` are flushed right."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(str(cell)) for cell in row])
+    standard_output().print(table)
+
+
+def print_lines(*lines: str) -> None:
+    """Plain lines of a result."""
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+class RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate in the task's own unit."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s")
+
+
+class RichProgressBar:
+    """One bar of a RichReporter."""
+
+    def __init__(self, progress: RichProgress, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, amount: float = 1) -> None:
+        """Move the bar on."""
+        self._progress.update(self._task, advance=amount)
+
+    def note(self, text: str) -> None:
+        """A few words at the bar's end, such as the loss."""
+        self._progress.update(self._task, note=text)
+
+
+class RichReporter:
+    """Tells a person at a terminal how far a job is; without a terminal, says only how it began and ended."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, no_color=plain() or None, highlight=False)
+
+    @contextmanager
+    def progress(
+        self, title: str, total: float | None, unit: str, done: float = 0
+    ) -> Iterator[RichProgressBar]:
+        """A bar with rate and time left."""
+        bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=plain(),
+        )
+        with bar:
+            task = bar.add_task(title, total=total, completed=done, unit=unit, note="")
+            yield RichProgressBar(bar, task)
+        if plain():
+            finished = bar.tasks[0]
+            elapsed = finished.elapsed or 0.0
+            rate = (finished.completed - done) / elapsed if elapsed else 0.0
+            self.info(f"{title}: {finished.completed:,.0f} {unit} in {elapsed:.1f} s ({rate:,.1f} {unit}/s)")
+
+    def info(self, text: str) -> None:
+        """A remark."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A warning, in yellow where there is colour."""
+        self._console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)

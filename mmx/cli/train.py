@@ -1,0 +1,88 @@
+"""mmx train: train a method on a prepared dataset."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption, SetOption, WorkersOption
+from mmx.cli.report import RichReporter, print_json, print_lines, print_table
+
+
+def train(
+    method: Annotated[str | None, typer.Argument(help="Name of a method, see mmx methods.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Name of a prepared dataset.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Named settings of the method, such as tiny.")
+    ] = None,
+    set_: SetOption = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images a batch.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate of the new layers.")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the run; else a new one in the home.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Go on with this run, a folder or a name.")
+    ] = None,
+    save_every: Annotated[
+        str | None, typer.Option("--save-every", help="Steps (500) or time (300s, 10m) between saved states.")
+    ] = None,
+    workers: WorkersOption = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Show the method's settings and stop.")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a method on a prepared dataset, or go on with a run that was stopped."""
+    from mmx.workflows.method_settings import Wishes, settings_table
+
+    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+    wishes = Wishes(preset, config, tuple(set_ or ()), flags)
+    if settings:
+        return _show_settings(settings_table(method, wishes), json)
+    from mmx.workflows import train as workflow
+
+    asked = workflow.TrainSettings(
+        method=method,
+        dataset=dataset,
+        wishes=wishes,
+        seed=seed,
+        device=device,
+        precision=precision,
+        out=out,
+        resume=resume,
+        save_every=save_every,
+        workers=workers,
+        home=home,
+        argv=tuple(sys.argv),
+    )
+    return _show_result(workflow.train(asked, RichReporter()), json)
+
+
+def _show_settings(rows: list, json: bool) -> None:
+    if json:
+        return print_json({"schema": "mmx.settings/1", "settings": [dataclasses.asdict(row) for row in rows]})
+    cells = [(row.name, str(row.value), str(row.default), row.help, row.source, row.set_by) for row in rows]
+    return print_table("settings", ("name", "value", "default", "meaning", "source", "set by"), cells)
+
+
+def _show_result(result, json: bool) -> None:  # noqa: ANN001
+    if json:
+        return print_json({"schema": "mmx.train/1", **dataclasses.asdict(result), "run": str(result.run)})
+    cells = [
+        ("run", str(result.run)),
+        ("best epoch", f"{result.epoch} (stage {result.stage}, step {result.step})"),
+        *[(f"val {name}", f"{value:.2f}") for name, value in result.metrics.items()],
+        ("steps", str(result.steps)),
+        ("seconds", f"{result.seconds:.1f}"),
+    ]
+    print_table("trained", ("what", "value"), cells, right=("value",))
+    return print_lines(f"next: mmx evaluate {result.run} --split val")

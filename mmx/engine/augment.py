@@ -1,0 +1,73 @@
+"""How training pictures are varied: each variation is a pure function of one number."""
+
+import math
+from pathlib import Path
+
+import numpy
+from PIL import Image
+
+from mmx.core.names import unknown
+from mmx.core.view import View
+from mmx.store.images import FILTERS, load_image, to_pixels
+
+AUGMENTS = ("none", "flip", "crop-flip")
+
+SMALLEST_AREA = 0.6
+ASPECT_CHANGE = 4 / 3
+COLOUR_CHANGE = 0.2
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def augment_pixels(path: Path, view: View, augment: str, seed: int) -> numpy.ndarray:
+    """A picture varied for training: uint8 [3, height, width], the same for the same seed.
+
+    `none` is the encoder's own view; `flip` mirrors it for odd seeds; `crop-flip` cuts out 60 to 100 % of the
+    area with the aspect changed by up to a third, mirrors it for odd seeds, and changes brightness, contrast
+    and saturation by up to 20 %.
+
+    Raises:
+        UsageError: for a name that is none of these.
+        ImageError: when the picture cannot be read.
+    """
+    if augment not in AUGMENTS:
+        raise unknown("augmentation", augment, AUGMENTS, "mmx train METHOD --settings")
+    if augment == "crop-flip":
+        return _crop_flip(path, view, seed)
+    pixels = to_pixels(load_image(path, longest=(view.width, view.height)), view)
+    return _mirrored(pixels) if augment == "flip" and seed % 2 else pixels
+
+
+def crop_box(size: tuple[int, int], aspect: float, area: float) -> tuple[float, float]:
+    """Width and height of a box with a share of a picture's area and the given aspect, kept inside it."""
+    width, height = size
+    wanted = math.sqrt(area * width * height * aspect)
+    return min(wanted, float(width)), min(wanted / aspect, float(height))
+
+
+def _crop_flip(path: Path, view: View, seed: int) -> numpy.ndarray:
+    random = numpy.random.default_rng(seed)
+    # A JPEG is decoded just large enough for the smallest box to fill the view.
+    spare = math.sqrt(ASPECT_CHANGE / SMALLEST_AREA)
+    image = load_image(path, longest=(math.ceil(view.width * spare), math.ceil(view.height * spare)))
+    own = image.width / image.height if view.fit == "squash" else view.width / view.height
+    aspect = own * math.exp(random.uniform(-1, 1) * math.log(ASPECT_CHANGE))
+    width, height = crop_box(image.size, aspect, random.uniform(SMALLEST_AREA, 1.0))
+    left, top = random.uniform(0, image.width - width), random.uniform(0, image.height - height)
+    box = (left, top, min(left + width, image.width), min(top + height, image.height))
+    cut = image.resize((view.width, view.height), FILTERS[view.interpolation], box=box)
+    pixels = _recoloured(cut, *random.uniform(1 - COLOUR_CHANGE, 1 + COLOUR_CHANGE, size=3))
+    return _mirrored(pixels) if seed % 2 else pixels
+
+
+def _recoloured(image: Image.Image, brightness: float, contrast: float, saturation: float) -> numpy.ndarray:
+    """Saturation about each pixel's grey, contrast about the mean grey, brightness: one 3 x 4 product."""
+    mean_grey = float(numpy.asarray(image.convert("L")).mean())
+    mix = saturation * numpy.eye(3) + (1 - saturation) * numpy.tile(LUMINANCE, (3, 1))
+    shift = numpy.full((3, 1), brightness * (1 - contrast) * mean_grey)
+    matrix = numpy.hstack([brightness * contrast * mix, shift])
+    recoloured = image.convert("RGB", tuple(matrix.ravel().tolist()))
+    return numpy.ascontiguousarray(numpy.asarray(recoloured).transpose(2, 0, 1))
+
+
+def _mirrored(pixels: numpy.ndarray) -> numpy.ndarray:
+    return numpy.ascontiguousarray(pixels[:, :, ::-1])

@@ -1,0 +1,149 @@
+"""One frozen encoder over the records of a shard: pictures or captions in, the shard's tensors out.
+
+Shapes: n records, c captions, L tokens of all captions together.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from mmx.core.errors import DataError
+from mmx.core.record import Record
+from mmx.core.reporter import Progress, Reporter
+from mmx.engine.text_batches import pad_tokens, sorted_batches
+from mmx.store.images import ImageError, read_pixels
+from mmx.store.manifest import Manifest
+from mmx.store.shard import MIRRORED, ShardHeader
+
+AHEAD = 3
+"""Batches of pictures decoded before the network asks for them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One encoder over one split."""
+
+    encoder: nn.Module
+    manifest: Manifest
+    records: Sequence[Record]
+    batch_size: int
+    workers: int
+    """Threads that decode pictures."""
+    flip: bool
+    device: torch.device
+
+    def of(self, header: ShardHeader) -> Sequence[Record]:
+        """The records of a shard."""
+        return self.records[header.first : header.first + header.count]
+
+
+def image_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -> Iterator[dict[str, Tensor]]:
+    """For each shard [n, ...] float16 by field, pictures decoded beside the network.
+
+    Raises:
+        DataError: for a picture that cannot be read.
+    """
+    records = [record for header in headers for record in job.of(header)]
+    title = f"{headers[0].split} {job.encoder.name}"
+    with reporter.progress(title, len(records), "images") as bar, closing(_decoded(job, records)) as pictures:
+        for header in headers:
+            yield _image_tensors(job, header, pictures, bar)
+
+
+def text_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -> Iterator[dict[str, Tensor]]:
+    """For each shard [c, F] or [L, F] float16 by field, and the offsets."""
+    counts = [[len(record.captions) for record in job.of(header)] for header in headers]
+    title = f"{headers[0].split} {job.encoder.name}"
+    with reporter.progress(title, sum(map(sum, counts)), "captions") as bar:
+        for header, caption_counts in zip(headers, counts, strict=True):
+            captions = [caption for record in job.of(header) for caption in record.captions]
+            yield _text_tensors(job, header, captions, bar) | {"caption_offsets": offsets_of(caption_counts)}
+
+
+def offsets_of(counts: Sequence[int]) -> Tensor:
+    """[n + 1] int64: where each of n runs of rows begins."""
+    return torch.tensor([0, *counts]).cumsum(0)
+
+
+def _image_tensors(
+    job: Job, header: ShardHeader, pictures: Iterator[numpy.ndarray], bar: Progress
+) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for begin in range(0, header.count, job.batch_size):
+        size = min(job.batch_size, header.count - begin)
+        pixels = torch.from_numpy(numpy.stack([next(pictures) for _ in range(size)])).to(job.device)
+        fields = job.encoder(pixels)
+        if job.flip:
+            mirrored = job.encoder(pixels.flip(-1))
+            fields |= {field + MIRRORED: value for field, value in mirrored.items()}
+        for field in header.fields:
+            if field not in tensors:
+                tensors[field] = torch.empty(header.count, *fields[field].shape[1:], dtype=torch.float16)
+            tensors[field][begin : begin + size] = fields[field].cpu()
+        bar.advance(size)
+    return tensors
+
+
+def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray]:
+    """The pictures of the records, in order, decoded in threads a few batches ahead of the network."""
+    waiting: deque[Future[numpy.ndarray]] = deque()
+    upcoming = iter(records)
+    pool = ThreadPoolExecutor(max(1, job.workers))
+
+    def ask() -> None:
+        record = next(upcoming, None)
+        if record is not None:
+            waiting.append(pool.submit(_read_record, job, record))
+
+    try:
+        for _ in range(AHEAD * job.batch_size):
+            ask()
+        while waiting:
+            picture = waiting.popleft().result()
+            ask()
+            yield picture
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_record(job: Job, record: Record) -> numpy.ndarray:
+    path = job.manifest.image_path(record)
+    try:
+        return read_pixels(path, job.encoder.view)
+    except ImageError as error:
+        raise DataError(
+            f"'{path}' of record '{record.id}' cannot be read: {error}. "
+            f"Mend it, or leave it out: mmx prepare {job.manifest.name} --on-error skip"
+        ) from error
+
+
+def _text_tensors(job: Job, header: ShardHeader, captions: Sequence[str], bar: Progress) -> dict[str, Tensor]:
+    tokens = job.encoder.tokenize(captions)
+    token_offsets = offsets_of([len(ids) for ids in tokens])
+    tensors = _empty_texts(job, header, len(captions), int(token_offsets[-1]))
+    for places in sorted_batches(tokens, job.batch_size):
+        token_ids, token_mask = pad_tokens([tokens[place] for place in places])
+        fields = job.encoder(token_ids.to(job.device), token_mask.to(job.device))
+        for field in header.fields:
+            rows, value = torch.tensor(places), fields[field].cpu()
+            if field == "token_features":
+                rows = (token_offsets[rows, None] + torch.arange(token_mask.shape[1]))[token_mask]
+                value = value[token_mask]
+            tensors[field][rows] = value.half()
+        bar.advance(len(places))
+    return tensors | ({"token_offsets": token_offsets} if "token_features" in header.fields else {})
+
+
+def _empty_texts(job: Job, header: ShardHeader, captions: int, tokens: int) -> dict[str, Tensor]:
+    shapes = {
+        "text_features": (captions, header.width),
+        "token_features": (tokens, header.width),
+        "text_embedding": (captions, job.encoder.embedding_width or 0),
+    }
+    return {field: torch.empty(shapes[field], dtype=torch.float16) for field in header.fields}

@@ -1,0 +1,177 @@
+"""Running one frozen encoder over one split, shard by shard, so that a killed extraction goes on where it
+was.
+
+A shard depends on nothing but its own records and the batch size: however the shards are shared out among
+machines, and however
+often the work is broken off, the same files come out.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmx.core.errors import ArtifactError, ResourceError, UsageError
+from mmx.core.reporter import Reporter
+from mmx.engine.encode_shards import Job, image_shards, text_shards
+from mmx.engine.text_batches import pad_tokens
+from mmx.store.manifest import Manifest
+from mmx.store.shard import MIRRORED, Shard, ShardHeader, save_shard, shard_paths
+
+MADE_FROM = ("manifest", "encoder", "fingerprint", "fields", "width", "total", "shard_records")
+"""What two shards of one store must have in common, in the order in which a difference is told."""
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What may be chosen about an extraction."""
+
+    batch_size: int
+    workers: int = 1
+    """Threads that decode pictures."""
+    part: int = 0
+    parts: int = 1
+    """Shards s with s % parts == part are made."""
+    fields: tuple[str, ...] = ()
+    """Fields kept; none named keeps all."""
+    flip: bool = False
+    overwrite: bool = False
+    shard_records: int = 1024
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was done for one encoder and split."""
+
+    items: int
+    """Images or captions encoded now."""
+    seconds: float
+    shards_made: int
+    shards_kept: int
+    bytes: int
+    """Size on disk of all shards of the split."""
+
+
+@torch.inference_mode()
+def extract_split(
+    encoder: nn.Module,
+    manifest: Manifest,
+    split: str,
+    folder: Path,
+    options: ExtractOptions,
+    device: torch.device,
+    reporter: Reporter,
+) -> Extraction:
+    """Make the shards of a split that are not there yet.
+
+    Raises:
+        UsageError: when a field is asked for that the encoder does not give.
+        ArtifactError: when shards are there that another encoder, manifest or choice of fields made.
+        DataError: when a picture cannot be read or a vector is not finite; names the record.
+        ResourceError: when disk or memory is full; finished shards stay.
+    """
+    records = manifest.split(split)
+    job = Job(
+        encoder.to(device), manifest, records, options.batch_size, options.workers, options.flip, device
+    )
+    header = _header(job, split, options)
+    pending, kept = plan(header, folder, options, reporter)
+    began, items = time.perf_counter(), 0
+    if pending:
+        make = image_shards if header.modality == "image" else text_shards
+        try:
+            for shard, tensors in zip(pending, make(job, pending, reporter), strict=True):
+                save_shard(folder, shard, tensors, [record.id for record in job.of(shard)])
+                items += _items(shard, tensors)
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(
+                f"the memory of '{device}' is too small for batches of {options.batch_size}. Use a "
+                "smaller --batch-size."
+            ) from error
+    size = sum(path.stat().st_size for path in shard_paths(folder, split))
+    return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
+
+
+def plan(
+    header: ShardHeader, folder: Path, options: ExtractOptions, reporter: Reporter
+) -> tuple[list[ShardHeader], int]:
+    """The shards still to be made, and how many of ours are there already.
+
+    Raises:
+        ArtifactError: when shards are there that were made from something else.
+    """
+    numbers = [number for number in range(header.shards) if number % options.parts == options.part]
+    ours = {header.at(number).path(folder): header.at(number) for number in numbers}
+    siblings = {header.at(number).path(folder) for number in range(header.shards)}
+    # shards of other machines are theirs to check; files of another count of shards are strangers to everyone
+    for path in shard_paths(folder, header.split):
+        if path in ours or path not in siblings:
+            if options.overwrite:
+                path.unlink(missing_ok=True)
+            else:
+                _check_same_making(path, header, reporter)
+    pending = [shard for path, shard in ours.items() if not path.exists()]
+    kept = len(ours) - len(pending)
+    if kept:
+        reporter.info(
+            f"{header.split} of {header.encoder}: {kept} of {len(ours)} shards are there and are kept."
+        )
+    return pending, kept
+
+
+def _check_same_making(path: Path, header: ShardHeader, reporter: Reporter) -> None:
+    """Let a shard be if it is one of these; take away a damaged one, saying so."""
+    try:
+        held = Shard(path).header
+    except ArtifactError as error:
+        reporter.warn(f"{error} It is made anew now.")
+        path.unlink()
+        return
+    for name in MADE_FROM:
+        if getattr(held, name) != getattr(header, name):
+            raise ArtifactError(
+                f"'{path}' was made with {name} '{getattr(held, name)}', not with '{getattr(header, name)}'. "
+                "Add --overwrite to make these features anew."
+            )
+
+
+def _items(header: ShardHeader, tensors: dict[str, Tensor]) -> int:
+    return header.count if header.modality == "image" else int(tensors["caption_offsets"][-1])
+
+
+def _header(job: Job, split: str, options: ExtractOptions) -> ShardHeader:
+    """The header of shard 0; the encoder runs once on next to nothing to tell its fields."""
+    encoder = job.encoder
+    if encoder.modality == "image":
+        view = encoder.view
+        fields = encoder(torch.zeros(1, 3, view.height, view.width, dtype=torch.uint8, device=job.device))
+    else:
+        fields = encoder(*(tensor.to(job.device) for tensor in pad_tokens(encoder.tokenize(["a"]))))
+    kept = _kept(encoder, list(fields), options)
+    return ShardHeader(
+        encoder=encoder.name,
+        fingerprint=encoder.fingerprint,
+        modality=encoder.modality,
+        corpus=job.manifest.name,
+        manifest=job.manifest.fingerprint,
+        split=split,
+        fields=tuple(sorted(kept)),
+        width=encoder.width,
+        first=0,
+        count=0,
+        total=len(job.records),
+        shard_records=options.shard_records,
+    ).at(0)
+
+
+def _kept(encoder: nn.Module, fields: Sequence[str], options: ExtractOptions) -> list[str]:
+    kept = [field for field in fields if not options.fields or field in options.fields]
+    if not kept:
+        raise UsageError(
+            f"'{encoder.name}' gives no '{', '.join(options.fields)}'. It gives: {', '.join(fields)}."
+        )
+    mirrored = [field + MIRRORED for field in kept] if options.flip and encoder.modality == "image" else []
+    return kept + mirrored

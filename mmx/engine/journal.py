@@ -1,0 +1,88 @@
+"""What a training writes down for people: its log, the metrics of the kept weights, and how it diverged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmx.core.errors import TrainingError
+from mmx.core.record import Record
+from mmx.engine.loader import BatchPlan
+from mmx.engine.position import Position
+from mmx.store.atomic import write_json
+from mmx.store.run import RunFolder
+
+
+def step_line(stage: str, position: Position, rates: Mapping[str, float], seconds: float) -> dict[str, Any]:
+    """A line of the log about the steps since the one before it."""
+    return {
+        "kind": "step",
+        "stage": stage,
+        "epoch": position.epoch,
+        "step": position.step,
+        **position.window.means(),
+        "lr": dict(rates),
+        "seconds": round(seconds, 3),
+    }
+
+
+def epoch_line(
+    stage: str,
+    position: Position,
+    metrics: Mapping[str, float],
+    best: bool,
+    seconds: float,
+    val_seconds: float,
+) -> dict[str, Any]:
+    """A line of the log about an epoch: its metrics on val, and whether its weights are kept."""
+    return {
+        "kind": "epoch",
+        "stage": stage,
+        "epoch": position.epoch,
+        "step": position.step,
+        "val": dict(metrics),
+        "best": best,
+        "seconds": round(seconds, 3),
+        "val_seconds": round(val_seconds, 3),
+    }
+
+
+def kept_metrics(position: Position, primary_metric: str) -> dict[str, Any]:
+    """What metrics.json says of the kept weights."""
+    best = position.best
+    return {
+        "format": "mmx.metrics",
+        "version": 1,
+        "stage": best.stage,
+        "epoch": best.epoch,
+        "step": best.step,
+        "primary_metric": primary_metric,
+        "val": best.metrics,
+    }
+
+
+def report_divergence(
+    run: RunFolder,
+    stage: str,
+    position: Position,
+    found: tuple[str, float],
+    plans: Sequence[BatchPlan],
+    records: Sequence[Record],
+) -> TrainingError:
+    """Write down the batch at which the loss or its gradient stopped being a number; the error to raise."""
+    what, value = found
+    path, step = run.path / "diverged.json", position.step + 1
+    report = {
+        "what": what,
+        "value": str(value),
+        "stage": stage,
+        "epoch": position.epoch,
+        "step": step,
+        "last_finite_loss": position.last_finite_loss,
+        "records": [records[row].id for plan in plans for row in plan.rows.tolist()],
+        "captions": [caption for plan in plans for caption in plan.captions.tolist()],
+    }
+    write_json(path, report)
+    last = "none" if position.last_finite_loss is None else f"{position.last_finite_loss:.4g}"
+    return TrainingError(
+        f"the {what} became {value} at step {step} (epoch {position.epoch}). Last finite loss {last}; "
+        f"the batch is named in '{path}' and the last good weights are kept. Try a smaller --lr."
+    )

@@ -1,0 +1,219 @@
+"""Batches for training: which images and captions each one holds, and how they are read ahead of their step.
+
+The order is a pure function of seed, stage and epoch, so that training can start at any batch.
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mmx.core.batch import Batch
+from mmx.core.errors import DataError, ResourceError, UsageError
+from mmx.core.seed import derive_seed
+from mmx.engine.split_data import PixelImages, SplitData
+from mmx.store.images import ImageError
+
+Place = tuple[int, int]
+"""(epoch from 1, batch of that epoch from 0)."""
+
+AHEAD = 2
+"""Batches read ahead by the thread, and by each worker."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What one batch holds: rows [B] and captions [C] of the split, and a seed of variation an image."""
+
+    rows: Tensor
+    captions: Tensor
+    variants: Sequence[int]
+
+
+class TrainingOrder:
+    """The batches of every epoch of one stage.
+
+    Each epoch visits every image that has a caption once, in a new order. `captions_per_image` captions of
+    each are drawn without repetition; an image that has fewer gives all it has; None takes all. The last
+    batch of an epoch may be short; a single image, with nothing to compare it with, joins the batch before.
+    """
+
+    def __init__(
+        self, data: SplitData, batch_size: int, captions_per_image: int | None, seed: int, stage: str
+    ) -> None:
+        """Lay out the epochs.
+
+        Raises:
+            UsageError: when a batch could not hold two images.
+            DataError: when fewer than two images have a caption.
+        """
+        self._offsets = data.caption_offsets.numpy()
+        counts = numpy.diff(self._offsets)
+        self._rows = numpy.flatnonzero((counts > 0) & [record.image is not None for record in data.records])
+        self._taken = counts if captions_per_image is None else numpy.minimum(counts, captions_per_image)
+        self._seed = (seed, stage)
+        self._cached: tuple[int, list[BatchPlan]] = (0, [])
+        if batch_size < 2:
+            raise UsageError(
+                f"batch_size={batch_size} leaves no image to compare with. It must be at least 2."
+            )
+        if len(self._rows) < 2:
+            raise DataError(f"training needs at least 2 images with captions; there are {len(self._rows)}.")
+        ends = [*range(batch_size, len(self._rows), batch_size), len(self._rows)]
+        if len(ends) > 1 and ends[-1] - ends[-2] == 1:
+            del ends[-2]
+        self._bounds = list(zip([0, *ends], ends, strict=False))
+
+    @property
+    def batches(self) -> int:
+        """Batches an epoch."""
+        return len(self._bounds)
+
+    @property
+    def images(self) -> int:
+        """Images an epoch."""
+        return len(self._rows)
+
+    def epoch(self, epoch: int) -> list[BatchPlan]:
+        """The batches of an epoch (from 1), always the same for the same seed, stage and epoch."""
+        if self._cached[0] != epoch:
+            self._cached = (epoch, self._plan(epoch))
+        return self._cached[1]
+
+    def places(self, start: Place, epochs: int) -> list[Place]:
+        """Every place from `start` to the end of the last epoch."""
+        return [(e, b) for e in range(start[0], epochs + 1) for b in range(self.batches) if (e, b) >= start]
+
+    def _plan(self, epoch: int) -> list[BatchPlan]:
+        random = numpy.random.default_rng(derive_seed(*self._seed, epoch))
+        rows = random.permutation(self._rows)
+        variants = random.integers(0, 2**62, size=len(rows))
+        shuffled = self._shuffle_captions(random)
+        plans = []
+        for first, end in self._bounds:
+            chosen = rows[first:end]
+            captions = [shuffled[self._offsets[row] :][: self._taken[row]] for row in chosen]
+            plans.append(
+                BatchPlan(
+                    torch.from_numpy(chosen),
+                    torch.from_numpy(numpy.concatenate(captions)),
+                    variants[first:end].tolist(),
+                )
+            )
+        return plans
+
+    def _shuffle_captions(self, random: numpy.random.Generator) -> numpy.ndarray:
+        """All captions, shuffled within each image."""
+        image = numpy.repeat(numpy.arange(len(self._offsets) - 1), numpy.diff(self._offsets))
+        return numpy.lexsort((random.random(len(image)), image))
+
+
+class BatchReader(Dataset):
+    """Reads the batch at a place; where a picture cannot be read, the error comes back in its stead."""
+
+    def __init__(self, data: SplitData, order: TrainingOrder) -> None:
+        self._data, self._order = data, order
+
+    def __getitem__(self, place: Place) -> Batch | DataError:
+        """The batch, or what is wrong with it."""
+        epoch, index = place
+        plan = self._order.epoch(epoch)[index]
+        try:
+            return self._data.batch(plan.rows, plan.captions, plan.variants)
+        except ImageError as error:
+            return self._name_picture(plan, error)
+
+    def _name_picture(self, plan: BatchPlan, error: ImageError) -> DataError:
+        for place, row in enumerate(plan.rows):
+            try:
+                self._data.images.read(row[None], plan.variants[place : place + 1])
+            except ImageError as reason:
+                name = self._data.records[int(row)].image
+                return DataError(
+                    f"'{name}' can no longer be read: {reason}. Put it back, or prepare the data again."
+                )
+        return DataError(
+            f"a picture could not be read ({error}), but could at the second attempt. Check the disk."
+        )
+
+
+def read_ahead(
+    data: SplitData, order: TrainingOrder, places: Sequence[Place], workers: int | None
+) -> Iterator[Batch]:
+    """The batches at the given places, in order, read while the steps before them are computed.
+
+    Pictures are decoded in `workers` processes (None: the cores less one); features are copied by one thread.
+
+    Raises:
+        DataError: naming a picture that cannot be read.
+        ResourceError: when a process died.
+    """
+    reader = BatchReader(data, order)
+    decoding = isinstance(data.images, PixelImages)
+    count = default_workers() if workers is None else workers
+    batches = _by_processes(reader, places, count) if decoding and count else _by_thread(reader, places)
+    try:
+        for batch in batches:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+    finally:
+        batches.close()
+
+
+def default_workers() -> int:
+    """The cores this process may use, less one."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(usable - 1, 0)
+
+
+def _by_thread(reader: BatchReader, places: Sequence[Place]) -> Iterator[Batch | DataError]:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mmx-batches") as thread:
+        waiting = [thread.submit(reader.__getitem__, place) for place in places[:AHEAD]]
+        try:
+            for following in range(AHEAD, len(places) + AHEAD):
+                if not waiting:
+                    return
+                batch = waiting.pop(0).result()
+                if following < len(places):
+                    waiting.append(thread.submit(reader.__getitem__, places[following]))
+                yield batch
+        finally:
+            thread.shutdown(wait=True, cancel_futures=True)
+
+
+def _by_processes(reader: BatchReader, places: Sequence[Place], workers: int) -> Iterator[Batch | DataError]:
+    loader = DataLoader(
+        reader,
+        batch_size=None,
+        sampler=places,  # type: ignore[arg-type]
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        collate_fn=_unchanged,
+        worker_init_fn=_ignore_signals,
+        generator=torch.Generator().manual_seed(0),
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ResourceError(
+            f"a process that decodes pictures died ({error}). Memory ran out, or /dev/shm: try --workers 0."
+        ) from error
+
+
+def _unchanged(batch: Batch | DataError) -> Batch | DataError:
+    return batch
+
+
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the trainer decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

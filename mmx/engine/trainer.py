@@ -1,0 +1,297 @@
+"""The only training loop: stages, epochs and steps of whatever a method declares, able to stop anywhere.
+
+Nothing random outlives a step (each is seeded by seed, stage and number), so that a state on disk is weights,
+optimiser, average and a few numbers; going on from it gives the same bits on a CPU as never having stopped.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from torch import nn
+
+from mmx.core.batch import Batch
+from mmx.core.errors import Interrupted, ResourceError, TrainingError, UsageError
+from mmx.core.method import Method
+from mmx.core.reporter import Progress, Reporter
+from mmx.engine.journal import epoch_line, kept_metrics, report_divergence, step_line
+from mmx.engine.loader import read_ahead
+from mmx.engine.parameters import fixed_names
+from mmx.engine.position import Best, Position, Window
+from mmx.engine.split_data import SplitData
+from mmx.engine.stage_run import StagePlan, StageRun, plan_stage
+from mmx.engine.stopping import StopRequest, stop_requests
+from mmx.store.checkpoint import check_fit, load_optimizer, load_weights, optimizer_tensors, read_weights
+from mmx.store.run import RunFolder
+
+CPU = torch.device("cpu")
+
+Validate = Callable[[nn.Module], dict[str, float]]
+"""The model, in evaluation mode -> its metrics on val."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train, as far as the method does not say."""
+
+    seed: int = 0
+    device: torch.device = CPU
+    precision: str = "fp32"
+    workers: int | None = None
+    """Processes that decode pictures; None takes the cores less one."""
+    log_every: int = 10
+    """Steps between two lines of the log."""
+    save_steps: int | None = None
+    """Steps between two saved states, besides the one after each epoch."""
+    save_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training gave: where the weights are, when they were best, and what they reach on val."""
+
+    run: Path
+    stage: str
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    steps: int
+    seconds: float
+
+
+def train(
+    method: Method,
+    settings: Any,
+    model: nn.Module,
+    data: SplitData,
+    run: RunFolder,
+    options: TrainOptions,
+    validate: Validate,
+    reporter: Reporter,
+) -> TrainResult:
+    """Train a model, from the run's last state where it has one.
+
+    The weights that are best on val are kept; where a stage averages weights, the average is what is measured
+    and kept, and what the next stage begins with.
+
+    Raises:
+        TrainingError: when the loss or its gradient is no longer a number.
+        Interrupted: after a signal to stop; the state is saved.
+        ArtifactError: when another process trains this run, or its state is broken.
+        ResourceError: when disk or memory run out.
+    """
+    stages = [stage for stage in method.stages(settings) if stage.epochs > 0]
+    if not stages:
+        raise UsageError("there is nothing to train: no stage has an epoch. Try --epochs 1.")
+    fixed = fixed_names(model)
+    plans = [plan_stage(stage, model, fixed, data, options.seed) for stage in stages]
+    with run.locked(), stop_requests() as stop:
+        training = _Training(method, plans, model, data, run, options, validate, reporter, stop)
+        try:
+            return training.run_all()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            step = training.position.step + 1
+            raise ResourceError(f"memory ran out at step {step}. Try a smaller --batch-size.") from error
+        finally:
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name not in fixed)
+
+
+@dataclass
+class _Training:
+    """One training under way."""
+
+    method: Method
+    plans: Sequence[StagePlan]
+    model: nn.Module
+    data: SplitData
+    run: RunFolder
+    options: TrainOptions
+    validate: Validate
+    reporter: Reporter
+    stop: StopRequest
+    position: Position = field(default_factory=Position)
+
+    def __post_init__(self) -> None:
+        self.accelerator = _open_accelerator(self.options)
+        self.model.to(self.accelerator.device)
+        self.metric_name = self.method.tasks[0].primary_metric
+        self.steps = sum(plan.steps for plan in self.plans)
+        self.clock = self.saved = time.monotonic()
+
+    def run_all(self) -> TrainResult:
+        """Train every stage that is left."""
+        opened = self._restore()
+        with self.reporter.progress("train", self.steps, "steps", done=self.position.step) as bar:
+            while self.position.stage < len(self.plans):
+                self._run_stage(opened or self._open_stage(), bar)
+                opened = None
+        best, position = self.position.best, self.position
+        return TrainResult(
+            self.run.path, best.stage, best.epoch, best.step, best.metrics, position.step, position.seconds
+        )
+
+    def _run_stage(self, stage: StageRun, bar: Progress) -> None:
+        position, plan = self.position, stage.plan
+        places = plan.order.places((position.epoch, position.batch), plan.stage.epochs)
+        with closing(read_ahead(self.data, plan.order, places, self.options.workers)) as batches:
+            for _ in range(position.epoch, plan.stage.epochs + 1):
+                while position.batch < plan.order.batches:
+                    self._run_step(stage, batches)
+                    bar.advance()
+                    if position.step % self.options.log_every == 0:
+                        self._log_window(stage, bar)
+                    self._save_when_due(stage)
+                self._finish_epoch(stage, bar)
+
+    def _run_step(self, stage: StageRun, batches: Iterator[Batch]) -> None:
+        """One step of the optimiser, over as many batches as the stage adds up."""
+        position = self.position
+        count = min(stage.stage.accumulate, stage.plan.order.batches - position.batch)
+        taken = [next(batches) for _ in range(count)]
+        stage.set_rates(position.stage_step, position.plateau.scale)
+        losses, norm = stage.compute_gradients(taken, position.step / self.steps, position.stage_step)
+        if not (math.isfinite(losses["total"]) and math.isfinite(norm)):
+            found = ("gradient", norm) if math.isfinite(losses["total"]) else ("loss", losses["total"])
+            plans = stage.plan.order.epoch(position.epoch)[position.batch : position.batch + count]
+            name = stage.stage.name
+            raise report_divergence(self.run, name, position, found, plans, self.data.records)
+        clipped = stage.apply_gradients(norm)
+        position.window.add(losses, norm, clipped)
+        position.last_finite_loss = losses["total"]
+        position.batch += count
+        position.step += 1
+        position.stage_step += 1
+
+    def _finish_epoch(self, stage: StageRun, bar: Progress) -> None:
+        """Measure on val, keep the weights where they are the best so far, and move on to the next epoch."""
+        position, begun = self.position, time.monotonic()
+        with stage.average.in_model() if stage.average else nullcontext():
+            metrics = self._measure()
+            metric = metrics[self.metric_name]
+            best = position.best is None or metric > position.best.metrics[self.metric_name]
+            if best:
+                position.best = Best(stage.stage.name, position.epoch, position.step, metrics)
+                self.run.write_best(self.model, kept_metrics(position, self.metric_name))
+        stage.set_modes()
+        position.plateau.update(metric, stage.stage.schedule)
+        self._log_epoch(stage, metrics, best, time.monotonic() - begun)
+        bar.note(f"epoch {position.epoch} val {self.metric_name} {metric:.2f}")
+        if position.epoch == stage.stage.epochs:
+            self._close_stage(stage)
+            self._save(None)
+        else:
+            position.epoch, position.batch = position.epoch + 1, 0
+            self._save(stage)
+        self._stop_when_asked()
+
+    def _measure(self) -> dict[str, float]:
+        self.model.eval()
+        metrics = self.validate(self.model)
+        value = metrics[self.metric_name]
+        if not math.isfinite(value):
+            step = self.position.step
+            raise TrainingError(f"val {self.metric_name} is {value} after step {step}. Try a smaller --lr.")
+        return metrics
+
+    def _close_stage(self, stage: StageRun) -> None:
+        """The average becomes the weights that the next stage begins with."""
+        if stage.average:
+            stage.average.copy_to_model()
+        position = self.position
+        self.position = Position(
+            stage=position.stage + 1,
+            step=position.step,
+            seconds=position.seconds,
+            last_finite_loss=position.last_finite_loss,
+            best=position.best,
+            window=position.window,
+        )
+
+    def _open_stage(self) -> StageRun:
+        plan = self.plans[self.position.stage]
+        return StageRun(plan, self.model, self.method.loss, self.options.seed, self.accelerator)
+
+    def _restore(self) -> StageRun | None:
+        """Go on from the run's last state, or write the first; the stage that was under way, if any."""
+        found = self.run.load_state()
+        if found is None:
+            self._save(None)
+            return None
+        values, folder = found
+        self.position = Position.from_json(values)
+        self.run.cut_log(values["log_bytes"])
+        load_weights(folder / "weights.safetensors", self.model)
+        if self.position.stage_step == 0:
+            return None
+        stage = self._open_stage()
+        load_optimizer(folder / "optimizer.safetensors", stage.optimizer, stage.names)
+        if stage.average:
+            tensors = read_weights(folder / "average.safetensors")
+            check_fit(folder / "average.safetensors", tensors, stage.average.tensors)
+            stage.average.load(tensors, self.position.stage_step)
+        return stage
+
+    def _save_when_due(self, stage: StageRun) -> None:
+        every, position = self.options.save_steps, self.position
+        counted = every is not None and position.step % every == 0
+        timed = time.monotonic() - self.saved > self.options.save_seconds
+        if counted or timed or self.stop.asked:
+            self._save(stage)
+        self._stop_when_asked()
+
+    def _save(self, stage: StageRun | None) -> None:
+        """Everything needed to go on; between stages the weights alone."""
+        tensors = {"weights": self.model.state_dict()}
+        if stage is not None:
+            tensors["optimizer"] = optimizer_tensors(stage.optimizer, stage.names)
+            if stage.average:
+                tensors["average"] = stage.average.tensors
+        self._take_time()
+        self.run.save_state(self.position.as_json(), tensors)
+        self.saved = time.monotonic()
+
+    def _stop_when_asked(self) -> None:
+        if self.stop.asked and self.position.stage < len(self.plans):
+            raise Interrupted(
+                f"stopped after step {self.position.step} of {self.steps}; everything is saved. "
+                f"Go on with: mmx train --resume {self.run.path}"
+            )
+
+    def _log_window(self, stage: StageRun, bar: Progress) -> None:
+        position = self.position
+        line = step_line(stage.stage.name, position, stage.rates(), self._take_time())
+        self.run.append_log(line)
+        position.window = Window()
+        bar.note(f"epoch {position.epoch} loss {line['loss']['total']:.4f}")
+
+    def _log_epoch(self, stage: StageRun, metrics: dict[str, float], best: bool, val_seconds: float) -> None:
+        position, name = self.position, stage.stage.name
+        self.run.append_log(epoch_line(name, position, metrics, best, self._take_time(), val_seconds))
+        self.reporter.info(
+            f"{name} epoch {position.epoch}/{stage.stage.epochs}: loss {position.last_finite_loss:.4f}, "
+            f"val {self.metric_name} {metrics[self.metric_name]:.2f}{' (best)' if best else ''}"
+        )
+
+    def _take_time(self) -> float:
+        """Seconds of training in all, those of earlier processes included."""
+        now = time.monotonic()
+        self.position.seconds += now - self.clock
+        self.clock = now
+        return self.position.seconds
+
+
+def _open_accelerator(options: TrainOptions) -> Accelerator:
+    # accelerate keeps one state a process and refuses a second precision or device; a training that is one
+    # process, not one of many, begins anew.
+    if not PartialState._shared_state or PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    precision = "bf16" if options.precision == "bf16" else "no"
+    return Accelerator(mixed_precision=precision, cpu=options.device.type == "cpu")

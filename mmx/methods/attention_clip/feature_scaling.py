@@ -1,0 +1,49 @@
+"""Features on one footing before anything is learned from them.
+
+Source: ours; the power is that of arXiv 1406.6909, the rest is ordinary standardisation.
+Shapes: B items, F encoder width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+LEAST_VARIANCE = 1e-4
+"""Added to the variance: a feature that never changed in training would otherwise shout when it does."""
+LEAST_SIZE = 1e-5
+"""Added to the size: the slope of a root at 0 is infinite."""
+
+
+class FeatureScaling(nn.Module):
+    """Damps large values, then brings each feature to mean 0 and variance 1.
+
+    z = sign(x) |x|^power
+    y = (z - mean) / sqrt(variance + 1e-4)        over everything seen in training so far
+
+    Unlike a batch norm it learns nothing and settles, so that training and evaluation see the same features.
+    """
+
+    def __init__(self, width: int, power: float) -> None:
+        super().__init__()
+        self.power = power
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("variance", torch.ones(width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, F]; in training the statistics take in the batch first."""
+        if self.power != 1:
+            features = features.sign() * (features.abs() + LEAST_SIZE) ** self.power
+        if self.training:
+            self._take_in(features.detach())
+        return (features - self.mean) * torch.rsqrt(self.variance + LEAST_VARIANCE)
+
+    @torch.no_grad()
+    def _take_in(self, features: Tensor) -> None:
+        """Merge the statistics of a batch into those of all before it."""
+        share = len(features) / (self.seen + len(features))
+        variance, mean = torch.var_mean(features.float(), dim=0, correction=0)
+        apart = mean - self.mean
+        # New tensors instead of new values: what was computed with the old ones keeps its gradient.
+        self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * apart.square()
+        self.mean = self.mean + share * apart
+        self.seen = self.seen + len(features)

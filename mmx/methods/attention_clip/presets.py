@@ -1,0 +1,67 @@
+"""Named changes of attention-clip's defaults."""
+
+OFFLINE = {
+    "image_encoder": "efficientnet-lite0",
+    "text_encoder": "minilm",
+    "attention": "none",
+    "temperature": 0.05,
+    "learn_temperature": False,
+}
+
+PRESETS = {
+    # The recipe of seed 001 to the letter.
+    "paper": {
+        "image_encoder": "resnet50",
+        "text_encoder": "distilbert",
+        "train_image": True,
+        "train_text": True,
+        "augment": "none",
+        "pooled_path": False,
+        "attention_dropout": 0.1,
+        "token_dropout": 0.0,
+        "projection": "residual",
+        "standardize": False,
+        "image_power": 1.0,
+        "image_dropout": 0.0,
+        "text_dropout": 0.0,
+        "width": 256,
+        "dropout": 0.1,
+        "loss": "faithful",
+        "temperature": 1.0,
+        "learn_temperature": False,
+        "weight_decay": 1e-3,
+        "batch_size": 64,
+        "captions_per_image": 1,
+        "epochs": 2,
+        "schedule": "plateau",
+        "warmup": 0.0,
+    },
+    # Weights from two registry packages, so that no model hub is needed.
+    "offline": OFFLINE,
+    "offline-tuned": {
+        **OFFLINE,
+        "train_image": True,
+        "train_text": True,
+        "image_blocks": 5,
+        "text_blocks": 6,
+        "batch_size": 128,
+        "captions_per_image": 2,
+        "head_epochs": 3,
+        "epochs": 6,
+        "joint_lr": 3e-4,
+        "text_lr": 5e-5,
+        "warmup": 0.1,
+        "clip_norm": 5.0,
+    },
+    # Random weights, for trying things out in seconds.
+    "tiny": {
+        "image_encoder": "random:resnet",
+        "text_encoder": "random:bert",
+        "augment": "none",
+        "attention_width": 32,
+        "hidden_width": 64,
+        "width": 32,
+        "batch_size": 8,
+        "epochs": 2,
+    },
+}

@@ -1,0 +1,68 @@
+"""Multi-head attention over padded sequences, and the pre-norm transformer block made of it.
+
+Source: arXiv 1706.03762, section 3.2; the norm before each sublayer is that of arXiv 2002.04745.
+Shapes: B items, Q queries, K keys, D width, H heads.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MultiHeadAttention(nn.Module):
+    """Lets each query gather values from the keys that it agrees with.
+
+    weights = softmax_k(q . k / sqrt(D / H))        sums to 1 over the keys there are, exactly 0 on padding
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be shared evenly by {heads} heads")
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """[B, Q, D], [B, K, D], [B, K] bool -> [B, Q, D]; each item needs one valid key."""
+        gathered = functional.scaled_dot_product_attention(
+            self._split(self.query(queries)),
+            self._split(self.key(keys)),
+            self._split(self.value(keys)),
+            attn_mask=key_mask[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.output(gathered.transpose(1, 2).flatten(2))
+
+    def _split(self, values: Tensor) -> Tensor:
+        """[B, K, D] -> [B, H, K, D / H]."""
+        return values.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class SelfAttentionBlock(nn.Module):
+    """A pre-norm transformer block.
+
+    y = x + attention(LN(x))
+    z = y + W2 GELU(W1 LN(y))        W1 widens four times
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, expansion: int = 4) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = MultiHeadAttention(width, heads, dropout)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, expansion * width)
+        self.narrow = nn.Linear(expansion * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, mask: Tensor, keep: int | None = None) -> Tensor:
+        """[B, K, D], [B, K] bool -> [B, K, D]; what stands on padding is of no meaning.
+
+        With `keep`, only the first so many places are worked out: [B, keep, D], equal numbers for less work.
+        """
+        normed = self.attention_norm(tokens)
+        tokens = tokens[:, :keep] + self.dropout(self.attention(normed[:, :keep], normed, mask))
+        widened = functional.gelu(self.widen(self.feedforward_norm(tokens)))
+        return tokens + self.dropout(self.narrow(widened))

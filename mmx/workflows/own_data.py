@@ -1,0 +1,279 @@
+"""One's own data, in whatever form it lies: a table, a folder a class, parquet, `datasets` or a hub."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmx.core.corpus import Reading
+from mmx.core.errors import DataError, UsageError
+from mmx.core.record import SPLITS, Record
+from mmx.core.reporter import Reporter
+from mmx.core.seeded_split import seeded_split
+from mmx.store.hub import NamedSplit, is_saved_dataset, open_hub, open_saved
+from mmx.store.image_paths import relative_path
+from mmx.store.tables import SUFFIXES, read_parquet, read_table
+from mmx.workflows.class_folders import read_class_folders
+from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, Gatherer, find_columns
+
+HUB = "hub:"
+OWN_OPTIONS = {
+    "seed": "0",
+    "shares": "80/10/10",
+    "images": "",
+    "image": "",
+    "caption": "",
+    "split": "",
+    "label": "",
+    "identity": "",
+    "id": "",
+}
+TABLE_NAMES = ("metadata", "captions", "annotations", "labels", "data")
+SAMPLE = 50
+FORMS = (
+    "a table (CSV, TSV, JSON lines or parquet) with columns such as image,caption; a folder with such a "
+    "table and its pictures; a folder of pictures a class; a folder written by `datasets`; "
+    "or hub:owner/name"
+)
+
+Rows = Iterator[tuple[str, dict[str, Any]]]
+
+
+@dataclass
+class Source:
+    """Rows of one file or split, with the split its name says."""
+
+    name: str
+    split: str | None
+    rows: Iterable[tuple[str, dict[str, Any]]]
+    columns: Sequence[str]
+    class_names: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def read_own(raw: str, options: Mapping[str, str], workplace: Path, reporter: Reporter) -> Reading:
+    """Records of one's own data; without splits they are drawn by the seed.
+
+    Raises:
+        DataError: when nothing is there that can be read.
+        UsageError: for a split that cannot be drawn.
+    """
+    shares = read_shares(options["shares"])
+    if raw.startswith(HUB):
+        reading = _from_hub(open_hub(raw.removeprefix(HUB)), options, workplace, reporter)
+    else:
+        reading = _from_disk(Path(raw).expanduser(), options, workplace, reporter)
+    return _with_splits(reading, shares, options["seed"])
+
+
+def read_shares(text: str) -> dict[str, float]:
+    """`80/10/10` as shares of train, val and test.
+
+    Raises:
+        UsageError: when it is no such thing.
+    """
+    parts = text.split("/")
+    numbers = [float(part) for part in parts if part.strip().replace(".", "", 1).isdigit()]
+    if len(numbers) != len(SPLITS) or len(parts) != len(SPLITS) or not sum(numbers) or not numbers[0]:
+        raise UsageError(
+            f"shares='{text}' is not possible. Write the shares of train, val and test, like 80/10/10."
+        )
+    return {split: number / sum(numbers) for split, number in zip(SPLITS, numbers, strict=True)}
+
+
+def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter: Reporter) -> Reading:
+    if not path.exists():
+        raise DataError(f"there is nothing at '{path}'. --raw takes {FORMS}.")
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise DataError(f"'{path}' is of no kind that can be read. --raw takes {FORMS}.")
+        return _from_tables([(path, None)], path.parent, options, workplace, reporter)
+    if is_saved_dataset(path):
+        return _from_hub(open_saved(path), options, workplace, reporter)
+    tables = _tables_in(path)
+    if tables:
+        return _from_tables(tables, path, options, workplace, reporter)
+    reading = read_class_folders(path)
+    if reading is None:
+        raise DataError(
+            f"in '{path}' is no table, nor a folder of pictures for each class. --raw takes {FORMS}."
+        )
+    return reading
+
+
+def _tables_in(folder: Path) -> list[tuple[Path, str | None]]:
+    """The tables of a folder and their splits: one of a usual name, else one a split, else the only one.
+
+    Raises:
+        UsageError: when there are several and none is the obvious one.
+    """
+    places = [folder, folder / "data"] if (folder / "data").is_dir() else [folder]
+    found = sorted(path for place in places for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+    named = [path for name in TABLE_NAMES for path in found if path.stem.lower() == name]
+    if named:
+        return [(named[0], None)]
+    splits = [(path, _split_of(path)) for path in found]
+    by_split = [(path, split) for path, split in splits if split]
+    if by_split:
+        return by_split
+    plain = [path for path in found if path.suffix.lower() != ".json"] or found
+    if len({path.suffix.lower() for path in plain}) == 1 and plain[0].suffix.lower() == ".parquet":
+        return [(path, None) for path in plain]
+    if len(plain) > 1:
+        raise UsageError(
+            f"'{folder}' holds several tables: {', '.join(path.name for path in plain)}. "
+            f"Name one: --raw {plain[0]}"
+        )
+    return [(path, None) for path in plain]
+
+
+def _split_of(path: Path) -> str | None:
+    """The split that a file is named after: train.csv, validation-00000-of-00002.parquet."""
+    return SPLIT_WORDS.get(path.stem.lower().split("-")[0].split("_")[0].split(".")[0])
+
+
+def _from_tables(
+    tables: Sequence[tuple[Path, str | None]],
+    folder: Path,
+    options: Mapping[str, str],
+    workplace: Path,
+    reporter: Reporter,
+) -> Reading:
+    remarks: list[str] = []
+    rejects: list[dict[str, Any]] = []
+    sources = []
+    for path, split in tables:
+        if path.suffix.lower() == ".parquet":
+            sources.append(_peeked(path.name, split, read_parquet(path)))
+            continue
+        table = read_table(path)
+        remarks += [f"read '{path.name}'", *table.remarks]
+        rejects += table.rejects
+        sources.append(_peeked(path.name, split, iter(table.rows)))
+    reading = _gather(sources, options, workplace, reporter)
+    return replace(
+        reading,
+        image_root=_image_root(reading, folder, options["images"]),
+        remarks=(*remarks, *reading.remarks),
+        rejects=[*rejects, *reading.rejects],
+    )
+
+
+def _peeked(name: str, split: str | None, rows: Rows) -> Source:
+    """A source whose columns are those of its first row."""
+    first = next(rows, None)
+    if first is None:
+        return Source(name, split, [], [])
+
+    def with_first() -> Rows:
+        yield first
+        yield from rows
+
+    return Source(name, split, with_first(), list(first[1]))
+
+
+def _from_hub(
+    splits: Sequence[NamedSplit], options: Mapping[str, str], workplace: Path, reporter: Reporter
+) -> Reading:
+    sources = [
+        Source(
+            split.name,
+            SPLIT_WORDS.get(split.name.lower()),
+            split.rows(),
+            list(split.data.features),
+            split.class_names,
+        )
+        for split in splits
+    ]
+    if len(sources) == 1:
+        # A data set of one split says nothing about splits, whatever its name is.
+        sources[0].split = None
+    unknown = [source.name for source in sources if source.split is None]
+    if len(sources) > 1 and unknown:
+        raise DataError(
+            f"the splits '{', '.join(unknown)}' are not known. They are named: {', '.join(SPLIT_WORDS)}."
+        )
+    return _gather(sources, options, workplace, reporter)
+
+
+def _gather(
+    sources: Sequence[Source], options: Mapping[str, str], workplace: Path, reporter: Reporter
+) -> Reading:
+    filled = [source for source in sources if source.columns]
+    if not filled:
+        raise DataError(f"'{', '.join(source.name for source in sources)}' holds no rows.")
+    gatherer: Gatherer | None = None
+    class_names: Sequence[str] = ()
+    columns: dict[str, str] = {}
+    with reporter.progress("reading", None, "rows") as bar:
+        for source in filled:
+            here = find_columns(source.columns, options, source.name)
+            if gatherer is None:
+                columns, gatherer = here, Gatherer(here, workplace)
+            elif here != columns:
+                raise DataError(
+                    f"'{source.name}' has other columns than '{filled[0].name}'. Give all the same ones."
+                )
+            class_names = source.class_names.get(columns.get("label", ""), ()) or class_names
+            for place, row in source.rows:
+                gatherer.add(place, _named_label(row, columns, class_names), source.split)
+                bar.advance()
+    if gatherer is None:
+        raise DataError("there are no rows.")
+    records, classes = gatherer.records(class_names)
+    meanings = ", ".join(f"{meaning} = '{column}'" for meaning, column in columns.items())
+    root = gatherer.root or workplace
+    return Reading(records, root, classes, (f"columns: {meanings}",), gatherer.rejects)
+
+
+def _named_label(
+    row: dict[str, Any], columns: Mapping[str, str], class_names: Sequence[str]
+) -> Mapping[str, Any]:
+    """The row with its class by name, where the data set keeps numbers and names apart."""
+    column = columns.get("label", "")
+    number = row.get(column)
+    if not class_names or not isinstance(number, int) or not 0 <= number < len(class_names):
+        return {**row, column: None} if class_names and number == -1 else row
+    return {**row, column: class_names[number]}
+
+
+def _image_root(reading: Reading, folder: Path, chosen: str) -> Path:
+    """Where the named pictures lie: as chosen, or beside the table, or in a folder of a usual name."""
+    if reading.image_root.name == "unpacked":
+        return reading.image_root
+    if chosen:
+        return folder / Path(chosen).expanduser()
+    sample = list(reading.records)[:SAMPLE]
+    places = [folder, *(folder / name for name in PICTURE_FOLDERS)]
+    return max(places, key=lambda place: sum(_is_there(place, record) for record in sample))
+
+
+def _is_there(place: Path, record: Record) -> bool:
+    try:
+        return (place / relative_path(record.image or "")).is_file()
+    except ValueError:
+        return False
+
+
+def _with_splits(reading: Reading, shares: Mapping[str, float], seed: str) -> Reading:
+    """The reading with splits drawn for the records that have none; an identity is never divided."""
+    if not seed.isdigit():
+        raise UsageError(f"seed='{seed}' is not a whole number from 0 on.")
+    records = list(reading.records)
+    bare = [record for record in records if not record.split]
+    if not bare:
+        return replace(reading, records=records)
+    chosen = seeded_split([_unit(record) for record in bare], int(seed), shares)
+    drawn = [record if record.split else replace(record, split=chosen[_unit(record)]) for record in records]
+    parts = "/".join(f"{100 * shares[split]:g}" for split in SPLITS)
+    by = "identity" if any(record.identity is not None for record in bare) else "image"
+    remark = f"no splits are given: split {parts} by {by} with seed {seed}"
+    return replace(
+        reading,
+        records=drawn,
+        remarks=(*reading.remarks, remark),
+        drawn=frozenset(record.id for record in bare),
+    )
+
+
+def _unit(record: Record) -> str:
+    return f"identity {record.identity}" if record.identity is not None else f"image {record.image}"

@@ -1,0 +1,92 @@
+"""The ranks of a run over a split, on disk, so that runs are compared without embedding anything again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmx.core.errors import ArtifactError
+from mmx.store.tensors import TensorFile, save_tensors
+from mmx.tasks.recall import Ranks
+
+FORMAT = "mmx.ranks"
+VERSION = "1"
+TENSORS = ("i2t", "t2i", "image_group", "text_group")
+
+
+@dataclass(frozen=True)
+class RankTable:
+    """Where every query of a split found its best right answer, and what that was measured of and on."""
+
+    ranks: Ranks
+    image_group: Tensor
+    """[N] int64."""
+    text_group: Tensor
+    """[C] int64."""
+    fingerprint: str
+    """Of the weights."""
+    dataset: str
+    manifest_fingerprint: str
+    split: str
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the ranks were measured of and on; equal for tables that may stand for each other."""
+        return {
+            "fingerprint": self.fingerprint,
+            "dataset": self.dataset,
+            "manifest_fingerprint": self.manifest_fingerprint,
+            "split": self.split,
+        }
+
+
+def rank_file(run: Path, dataset: str, split: str) -> Path:
+    """Where a run keeps its ranks over a split."""
+    return run / "ranks" / f"{dataset}-{split}.safetensors"
+
+
+def save_ranks(run: Path, table: RankTable) -> None:
+    """Write the ranks into the run, in place of those it had over this split.
+
+    Raises:
+        ResourceError: when the disk is full or closed.
+    """
+    tensors = {
+        "i2t": table.ranks.i2t,
+        "t2i": table.ranks.t2i,
+        "image_group": table.image_group,
+        "text_group": table.text_group,
+    }
+    header = {"format": FORMAT, "version": VERSION, **table.about}
+    save_tensors(rank_file(run, table.dataset, table.split), tensors, header)
+
+
+def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
+    """The ranks a run has kept; None when there are none, or they are of other weights or another manifest.
+
+    Raises:
+        ArtifactError: when the file is not what mmx wrote.
+    """
+    path = rank_file(run, wanted["dataset"], wanted["split"])
+    if not path.is_file():
+        return None
+    file = TensorFile(path)
+    if (file.metadata.get("format"), file.metadata.get("version")) != (FORMAT, VERSION):
+        raise ArtifactError(
+            f"'{path}' does not hold ranks of version {VERSION}. Delete it and evaluate again."
+        )
+    if any(file.metadata.get(name) != value for name, value in wanted.items()):
+        return None
+    tensors = {name: file.read(name).clone() for name in TENSORS}
+    wrong = next(
+        (name for name, tensor in tensors.items() if tensor.ndim != 1 or tensor.dtype != torch.int64), None
+    )
+    if (
+        wrong
+        or len(tensors["i2t"]) != len(tensors["image_group"])
+        or len(tensors["t2i"]) != len(tensors["text_group"])
+    ):
+        raise ArtifactError(f"'{path}' does not hold one rank a query. Delete it and evaluate again.")
+    ranks = Ranks(tensors["i2t"], tensors["t2i"])
+    return RankTable(ranks, tensors["image_group"], tensors["text_group"], **wanted)

@@ -1,0 +1,216 @@
+"""Train a method on a prepared corpus, or go on with a training that was stopped."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mmx.core.device import default_precision, find_device
+from mmx.core.discover import find_method
+from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.home import Home
+from mmx.core.names import canonical
+from mmx.core.reporter import Reporter, SilentReporter
+from mmx.core.seed import derive_seed
+from mmx.core.settings import resolve
+from mmx.engine.evaluator import embed_split
+from mmx.engine.trainer import TrainOptions, TrainResult, Validate
+from mmx.engine.trainer import train as train_model
+from mmx.store.atomic import check_writable
+from mmx.store.run import RunFolder, check_free
+from mmx.tasks.recall import ranks, recall_metrics
+from mmx.workflows.assemble import Assembly, assemble
+from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
+
+PRECISIONS = ("auto", "fp32", "bf16")
+UNITS = {"": 0, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What `mmx train` was asked for."""
+
+    method: str | None = None
+    dataset: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path | None = None
+    resume: Path | None = None
+    save_every: str | None = None
+    """Steps (`500`) or time (`300s`, `10m`) between two saved states, besides the one after each epoch."""
+    workers: int | None = None
+    home: Path | None = None
+    argv: tuple[str, ...] = ()
+
+
+def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
+    """Train, and keep the weights that are best on val.
+
+    Raises:
+        UsageError: when the words do not fit together.
+        ArtifactError: when the corpus, weights or the run to go on with are missing or do not fit.
+        ResourceError: when the run's folder cannot be written; found before any work.
+        TrainingError, Interrupted: see `engine.trainer.train`.
+    """
+    options = _options(settings)
+    if settings.resume is not None:
+        return _resume(settings, options, reporter)
+    if settings.method is None or settings.dataset is None:
+        raise UsageError(
+            "name a method and a dataset: mmx train METHOD --dataset NAME. See: mmx methods, mmx datasets"
+        )
+    resolved = resolve_method(settings.method, settings.wishes)
+    home = Home.find(settings.home)
+    out = settings.out or _new_name(home.runs, f"{resolved.name}-{canonical(settings.dataset)}")
+    check_free(out)
+    check_writable(out.parent if not out.exists() else out)
+    assembly = assemble(
+        resolved.method, resolved.settings, home, settings.dataset, str(options.device), reporter
+    )
+    facts = _facts(resolved, assembly, settings, options)
+    return _train(resolved, assembly, lambda: RunFolder.create(out, facts), options, reporter)
+
+
+def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) -> TrainResult:
+    home = Home.find(settings.home)
+    here, in_home = settings.resume, home.runs / settings.resume
+    run = RunFolder.open(in_home if in_home.is_dir() and not here.is_dir() else here)
+    _refuse_changes(settings, run)
+    check_writable(run.path)
+    with run.locked():
+        pass
+    facts = run.facts
+    method = find_method(facts["method"])
+    values, _ = resolve(
+        method.settings, [("run", facts["settings"])], f"mmx train {facts['method']} --settings"
+    )
+    resolved = ResolvedMethod(facts["method"], method, values, facts.get("set_by", {}))
+    assembly = assemble(method, values, home, facts["dataset"], str(options.device), reporter)
+    _check_same(run, assembly)
+    options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
+    return _train(resolved, assembly, lambda: run, options, reporter)
+
+
+def _train(
+    resolved: ResolvedMethod,
+    assembly: Assembly,
+    open_run: Callable[[], RunFolder],
+    options: TrainOptions,
+    reporter: Reporter,
+) -> TrainResult:
+    torch.manual_seed(derive_seed(options.seed, "build"))
+    model = resolved.method.build(resolved.settings, dict(assembly.towers))
+    data, validate = assembly.data("train"), _validation(resolved, assembly, options)
+    run = open_run()
+    reporter.info(
+        f"training {resolved.name} on '{assembly.manifest.name}', {options.device}, into {run.path}"
+    )
+    return train_model(resolved.method, resolved.settings, model, data, run, options, validate, reporter)
+
+
+def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOptions) -> Validate:
+    """What measures a model on val."""
+    task, data = resolved.method.tasks[0], assembly.data("val")
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        found = embed_split(
+            model,
+            task.encode_image,
+            task.encode_text,
+            data,
+            options.device,
+            precision=options.precision,
+            reporter=SilentReporter(),
+        )
+        return recall_metrics(ranks(found.image, found.text, found.image_group, found.text_group))
+
+    return validate
+
+
+def _options(settings: TrainSettings) -> TrainOptions:
+    if settings.precision not in PRECISIONS:
+        raise UsageError(f"there is no precision '{settings.precision}'. There are: {', '.join(PRECISIONS)}.")
+    device = find_device(settings.device)
+    precision = default_precision(device) if settings.precision == "auto" else settings.precision
+    steps, seconds = parse_interval(settings.save_every)
+    options = TrainOptions(settings.seed, device, precision, settings.workers, save_steps=steps)
+    return options if seconds is None else replace(options, save_seconds=seconds)
+
+
+def parse_interval(text: str | None) -> tuple[int | None, float | None]:
+    """`500` as steps, `300s`, `10m` or `1h` as seconds.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
+    if found is None or int(found[1]) == 0:
+        raise UsageError(
+            f"'{text}' is not an interval. Write steps (--save-every 500) or time (300s, 10m, 1h)."
+        )
+    count, unit = int(found[1]), UNITS[found[2]]
+    return (None, float(count * unit)) if unit else (count, None)
+
+
+def _new_name(runs: Path, start: str) -> Path:
+    """A run folder that does not exist yet, named by the time of day."""
+    name = f"{start}-{datetime.now():%Y%m%d-%H%M%S}"
+    numbered = (f"{name}-{number}" for number in range(2, 1000))
+    return next(runs / free for free in (name, *numbered) if not (runs / free).exists())
+
+
+def _facts(
+    resolved: ResolvedMethod, assembly: Assembly, settings: TrainSettings, options: TrainOptions
+) -> dict[str, Any]:
+    return {
+        "method": resolved.name,
+        "dataset": assembly.manifest.name,
+        "manifest_fingerprint": assembly.manifest.fingerprint,
+        "tasks": [task.name for task in resolved.method.tasks],
+        "settings": vars(resolved.settings),
+        "set_by": dict(resolved.set_by),
+        "towers": dict(assembly.facts),
+        "seed": options.seed,
+        "device": str(options.device),
+        "precision": options.precision,
+        "argv": list(settings.argv),
+    }
+
+
+def _refuse_changes(settings: TrainSettings, run: RunFolder) -> None:
+    """A resumed run is the run it was."""
+    given = settings.wishes.given() + ["--out"] * (settings.out is not None)
+    if given:
+        raise UsageError(
+            f"a resumed run keeps its settings: leave out {', '.join(given)}, or start a new run."
+        )
+    asked: Mapping[str, str | None] = {"method": settings.method, "dataset": settings.dataset}
+    for what, name in asked.items():
+        if name is not None and canonical(name) != canonical(run.facts[what]):
+            raise UsageError(f"'{run.path}' has the {what} '{run.facts[what]}', not '{name}'. Leave it out.")
+
+
+def _check_same(run: RunFolder, assembly: Assembly) -> None:
+    """The corpus and the towers must be those that the run began with."""
+    if run.facts["manifest_fingerprint"] != assembly.manifest.fingerprint:
+        raise ArtifactError(
+            f"'{run.path}' began on '{assembly.manifest.name}' with fingerprint "
+            f"{run.facts['manifest_fingerprint']}; it has been prepared anew since, as "
+            f"{assembly.manifest.fingerprint}. Start a new run."
+        )
+    for modality, fact in run.facts["towers"].items():
+        now = assembly.facts[modality]["fingerprint"]
+        if now != fact["fingerprint"]:
+            raise ArtifactError(
+                f"'{run.path}' began with the {modality} encoder '{fact['encoder']}', fingerprint "
+                f"{fact['fingerprint']}; here it has {now}. Bring those weights back, or start a new run."
+            )

@@ -1,0 +1,97 @@
+"""mmx train at the keyboard: the table, the document, and the exit code of each mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmx.cli.app import main
+from mmx.core.home import Home
+from mmx.core.reporter import SilentReporter
+from mmx.workflows.prepare import PrepareSettings, prepare
+
+
+@pytest.fixture
+def toy(home: Home) -> Home:
+    options = {"scenes": "20", "size": "32"}
+    prepare(PrepareSettings(name="toy", home=home.root, options=options, workers=1), SilentReporter())
+    return home
+
+
+def mmx(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    shown = capsys.readouterr()
+    return left.value.code, shown.out, shown.err
+
+
+TINY = ("train", "attention-clip", "--dataset", "toy", "--preset", "tiny", "--device", "cpu")
+
+
+def test_training_ends_with_a_table_and_the_next_command(
+    toy: Home, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    code, out, err = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--out", tmp_path / "run")
+
+    assert code == 0
+    assert "val rsum" in out and "best epoch" in out
+    assert f"next: mmx evaluate {tmp_path / 'run'}" in out
+    assert "all epoch 1/1: loss" in err
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["set_by"]["epochs"] == "--epochs"
+
+
+def test_json_is_one_document_and_nothing_else(toy: Home, capsys, monkeypatch, tmp_path: Path) -> None:
+    code, out, _ = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--out", tmp_path / "run", "--json")
+
+    document = json.loads(out)
+    assert code == 0 and document["schema"] == "mmx.train/1"
+    assert document["run"] == str(tmp_path / "run") and "rsum" in document["metrics"]
+
+
+def test_settings_are_shown_with_meaning_source_and_who_set_them(home: Home, capsys, monkeypatch) -> None:
+    words = ("train", "attention_clip", "--settings", "--set", "lr=0.25", "--json")
+    code, out, _ = mmx(capsys, monkeypatch, *words)
+
+    rows = {row["name"]: row for row in json.loads(out)["settings"]}
+    assert code == 0
+    assert rows["lr"]["value"] == 0.25 and rows["lr"]["set_by"] == "--set" and rows["lr"]["source"]
+    code, out, _ = mmx(capsys, monkeypatch, *words[:-1])
+    assert code == 0 and "set by" in out and "0.25" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("train",), 2, "name a method and a dataset"),
+        (("train", "attention-clop", "--dataset", "toy"), 2, "Did you mean 'attention-clip'?"),
+        (("train", "attention-clip", "--settings", "--set", "lr"), 2, "'lr' is not a setting"),
+        (("train", "attention-clip", "--settings", "--set", "lr=fast"), 2, "lr='fast' is not a number"),
+        (("train", "attention-clip", "--dataset", "none"), 4, "mmx prepare none"),
+        (("train", "--resume", "none"), 4, "there is no run at 'none'"),
+    ],
+)
+def test_each_mistake_has_its_exit_code_and_says_what_to_do(
+    words: tuple[str, ...], code: int, message: str, home: Home, capsys, monkeypatch
+) -> None:
+    found, out, err = mmx(capsys, monkeypatch, *words)
+
+    assert (found, out) == (code, "")
+    assert err.startswith("mmx: ") and message in err and "Traceback" not in err
+
+
+def test_help_loads_no_torch() -> None:
+    code = (
+        "import sys\nsys.argv = ['mmx', 'train', '--help']\nfrom mmx.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as left:\n"
+        "    sys.exit(left.code or int('torch' in sys.modules))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}
+    )
+
+    assert found.returncode == 0, found.stderr
+    assert "--resume" in found.stdout

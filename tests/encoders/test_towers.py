@@ -1,0 +1,146 @@
+"""What every encoder promises, on the tiny random twin of each architecture."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from mmx.encoders.batch_norm import freeze
+from mmx.encoders.load import RANDOM, load_encoder
+
+IMAGE_KINDS = [kind for kind in RANDOM["image"] if kind != "efficientnet"]
+WRITTEN = ["a dog", "two red dogs run over the green grass , side by side", "", "🙂 שלום"]
+
+
+def _pixels(count: int, view: object) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(count, 3, 5, 5, generator=generator) * 255
+    return functional.interpolate(coarse, size=(view.height, view.width)).to(torch.uint8)
+
+
+def _padded(tower: object, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = tower.tokenize(captions)
+    longest = max(map(len, tokens))
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
+    return ids, torch.arange(longest) < torch.tensor([len(row) for row in tokens])[:, None]
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+@torch.inference_mode()
+def test_the_features_of_a_picture_do_not_depend_on_the_batch(kind: str) -> None:
+    tower = load_encoder(f"random:{kind}", "image")
+    pixels = _pixels(4, tower.view)
+
+    together, alone = tower(pixels), tower(pixels[2:3])
+
+    assert together["image_features"].shape == (4, tower.width)
+    assert together["patch_features"].shape[::2] == (4, tower.width)
+    for field, values in together.items():
+        torch.testing.assert_close(values[2:3], alone[field], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", RANDOM["text"])
+@torch.inference_mode()
+def test_the_features_of_a_caption_do_not_depend_on_the_batch(kind: str) -> None:
+    tower = load_encoder(f"random:{kind}", "text")
+
+    together = tower(*_padded(tower, WRITTEN))
+
+    for row, caption in enumerate(WRITTEN):
+        ids, mask = _padded(tower, [caption])
+        alone = tower(ids, mask)
+        torch.testing.assert_close(
+            together["text_features"][row], alone["text_features"][0], atol=1e-5, rtol=1e-4
+        )
+        length = ids.shape[1]
+        torch.testing.assert_close(
+            together["token_features"][row, :length], alone["token_features"][0], atol=1e-5, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("kind", RANDOM["text"])
+def test_a_monstrous_caption_is_cut_at_the_limit(kind: str) -> None:
+    tower = load_encoder(f"random:{kind}", "text")
+
+    lengths = [len(ids) for ids in tower.tokenize(["word " * 20_000, "\ud800 lone", ""])]
+
+    assert lengths[0] == 32
+    assert min(lengths) >= 2
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@torch.inference_mode()
+def test_paired_towers_share_a_space_of_unit_vectors(kind: str) -> None:
+    image, text = (load_encoder(f"random:{kind}", modality) for modality in ("image", "text"))
+
+    seen = image(_pixels(2, image.view))["image_embedding"]
+    read = text(*_padded(text, ["a dog", "a cat"]))["text_embedding"]
+
+    assert seen.shape[1] == read.shape[1] == image.embedding_width == text.embedding_width
+    torch.testing.assert_close(torch.cat([seen, read]).norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        (f"random:{kind}", modality)
+        for modality in RANDOM
+        for kind in RANDOM[modality]
+        if kind != "efficientnet"
+    ],
+)
+def test_blocks_cover_every_parameter_once_and_in_order(name: str, modality: str) -> None:
+    tower = load_encoder(name, modality)
+
+    blocks = tower.blocks()
+
+    for parameter, _ in tower.named_parameters():
+        owners = [
+            i for i, prefixes in enumerate(blocks) if any(parameter.startswith(prefix) for prefix in prefixes)
+        ]
+        assert len(owners) == 1, parameter
+    assert len(blocks) >= 3
+
+
+@torch.inference_mode()
+def test_folding_batch_norm_changes_nothing_that_can_be_seen() -> None:
+    plain, frozen = load_encoder("random:resnet", "image"), freeze(load_encoder("random:resnet", "image"))
+    pixels = _pixels(4, plain.view)
+
+    before, after = plain(pixels)["patch_features"], frozen(pixels)["patch_features"]
+
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in frozen.modules())
+    assert functional.cosine_similarity(before, after, dim=-1).min() > 0.9999
+    assert frozen.fingerprint == plain.fingerprint
+
+
+def test_training_a_tower_leaves_its_running_averages_alone() -> None:
+    tower = load_encoder("random:resnet", "image").train()
+    before = {name: value.clone() for name, value in tower.named_buffers() if "running" in name}
+
+    tower(_pixels(4, tower.view))["image_features"].sum().backward()
+
+    assert before
+    assert all(torch.equal(value, dict(tower.named_buffers())[name]) for name, value in before.items())
+    assert any(parameter.grad is not None for parameter in tower.parameters())
+
+
+def test_the_fingerprint_follows_the_weights() -> None:
+    one, other = load_encoder("random:bert", "text"), load_encoder("random:bert", "text")
+
+    assert one.fingerprint == other.fingerprint
+    assert one.fingerprint != load_encoder("random:distilbert", "text").fingerprint
+
+
+@torch.inference_mode()
+def test_an_untrained_pooled_tower_still_tells_colours_apart() -> None:
+    """A linear map from the pooled features of plain colours recovers the colours."""
+    tower = load_encoder("random:resnet", "image")
+    colours = torch.rand(400, 3, generator=torch.Generator().manual_seed(0))
+    pixels = (colours * 255).to(torch.uint8)[:, :, None, None].expand(-1, -1, 64, 64).contiguous()
+
+    design = torch.cat([tower(pixels)["image_features"], torch.ones(400, 1)], dim=1)
+    seen, unseen = design[:300], design[300:]
+    fit = torch.linalg.solve(seen.T @ seen + 1e-3 * torch.eye(65), seen.T @ colours[:300])
+    error = (unseen @ fit - colours[300:]).pow(2).mean()
+
+    assert error < 0.2 * colours.var()

@@ -1,0 +1,223 @@
+"""Every method found, against what a method promises whichever it is."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import mmx.methods
+from mmx.core.batch import Batch
+from mmx.core.discover import find_method, names
+from mmx.core.method import Method, Stage
+from mmx.core.settings import resolve
+from mmx.store.tensors import TensorFile, save_tensors
+from tests.methods.doubles import build, make_batch, pad, take
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sixth_method"
+
+
+def every_method() -> dict[str, Method]:
+    """The methods of the package, and the example that lives outside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmx.methods, "__path__", [*mmx.methods.__path__, str(EXAMPLE)])
+        return {name: find_method(name) for name in names("mmx.methods")}
+
+
+METHODS = every_method()
+CASES = [(name, preset) for name, method in METHODS.items() for preset in (None, *method.presets)]
+
+
+def settings_of(method: Method, preset: str | None) -> object:
+    """The defaults, under a preset."""
+    return resolve(method.settings, [(preset or "default", method.presets[preset] if preset else {})], "")[0]
+
+
+def learn(method: Method, model: nn.Module, batch: Batch, stage: Stage, steps: int) -> list[float]:
+    """Total losses of plain steps on one batch, on the parameters of a stage at their own rates."""
+    optimizer = torch.optim.Adam(
+        {
+            "params": [
+                parameter for name, parameter in model.named_parameters() if belongs(name, group.prefixes)
+            ],
+            "lr": group.lr,
+        }
+        for group in stage.groups
+    )
+    totals = []
+    for _ in range(steps):
+        torch.manual_seed(7)
+        total = method.loss(model, batch, 0.5)["total"]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    return totals
+
+
+def belongs(name: str, prefixes: tuple[str, ...]) -> bool:
+    """True when the parameter lies under one of the prefixes."""
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def captions_of(stage: Stage) -> int:
+    """Captions of each image in a batch for this stage."""
+    return stage.captions_per_image or 2
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def case(request: pytest.FixtureRequest) -> tuple[Method, object]:
+    """A method with its settings, for every preset."""
+    name, preset = request.param
+    return METHODS[name], settings_of(METHODS[name], preset)
+
+
+@torch.no_grad()
+def embed(method: Method, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """image_embedding [B, D] and text_embedding [C, D]."""
+    task = method.tasks[0]
+    return task.encode_image(model.eval(), batch), task.encode_text(model.eval(), batch)
+
+
+def test_every_setting_has_help_and_source_and_survives_json(case: tuple[Method, object]) -> None:
+    method, settings = case
+
+    for field in dataclasses.fields(settings):
+        assert field.metadata["help"] and field.metadata["source"], field.name
+    kept = json.loads(json.dumps(dataclasses.asdict(settings)))
+    assert resolve(method.settings, [("run", kept)], "")[0] == settings
+
+
+def test_there_is_a_tiny_preset_that_needs_no_download(case: tuple[Method, object]) -> None:
+    method, _ = case
+
+    for use in method.towers(settings_of(method, "tiny")).values():
+        assert use.encoder.startswith("random")
+
+
+def test_embeddings_have_unit_length(case: tuple[Method, object], batch: Batch) -> None:
+    for embedding in embed(case[0], build(*case), batch):
+        torch.testing.assert_close(embedding.norm(dim=1), torch.ones(len(embedding)))
+
+
+def test_only_the_fields_that_the_towers_name_are_read(case: tuple[Method, object], batch: Batch) -> None:
+    method, settings = case
+    model, uses = build(*case), method.towers(settings)
+    allowed = {"image_group", "text_group"}
+    for use, raw in ((uses["image"], {"pixels"}), (uses["text"], {"token_ids", "token_mask"})):
+        allowed |= raw if use.trainable else {*use.features}
+        allowed |= {"token_mask"} if "token_features" in use.features else set()
+    only = Batch(**{name: getattr(batch, name) for name in allowed})
+
+    for bare, full in zip(embed(method, model, only), embed(method, model, batch), strict=True):
+        assert torch.equal(bare, full)
+
+
+def test_an_embedding_does_not_depend_on_the_rest_of_the_batch(
+    case: tuple[Method, object], batch: Batch
+) -> None:
+    model = build(*case)
+    image, text = embed(case[0], model, batch)
+
+    alone_image, alone_text = embed(case[0], model, take(batch, torch.tensor([2]), torch.tensor([5])))
+
+    torch.testing.assert_close(alone_image[0], image[2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(alone_text[0], text[5], atol=1e-5, rtol=0)
+
+
+def test_longer_padding_does_not_change_an_embedding(case: tuple[Method, object], batch: Batch) -> None:
+    model = build(*case)
+    _, text = embed(case[0], model, batch)
+
+    _, padded = embed(case[0], model, pad(batch, extra=3))
+
+    torch.testing.assert_close(padded, text, atol=1e-5, rtol=0)
+
+
+def test_other_captions_do_not_change_an_image(case: tuple[Method, object], batch: Batch) -> None:
+    model = build(*case)
+    image, text = embed(case[0], model, batch)
+
+    order = torch.randperm(len(text))
+    same_image, permuted = embed(case[0], model, take(batch, torch.arange(len(image)), order))
+
+    assert torch.equal(same_image, image)
+    torch.testing.assert_close(permuted, text[order], atol=1e-5, rtol=0)
+
+
+def test_the_loss_is_finite_and_falls_on_a_batch_learnt_by_heart(case: tuple[Method, object]) -> None:
+    method, settings = case
+    model, stage = build(*case).eval(), method.stages(settings)[-1]
+
+    totals = learn(method, model, make_batch(captions_per_image=captions_of(stage)), stage, steps=30)
+
+    assert all(torch.isfinite(torch.tensor(totals)))
+    assert totals[-1] < totals[0]
+
+
+def test_half_precision_trains_and_embeds(case: tuple[Method, object]) -> None:
+    method, settings = case
+    model, stage = build(*case).train(), method.stages(settings)[-1]
+    batch = make_batch(captions_per_image=captions_of(stage))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        method.loss(model, batch, 0.5)["total"].backward()
+        image, text = embed(method, model, batch)
+
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
+    for embedding in (image, text):
+        assert embedding.dtype == torch.float32
+        torch.testing.assert_close(embedding.norm(dim=1), torch.ones(len(embedding)), atol=1e-3, rtol=0)
+
+
+def test_a_training_step_moves_every_part_of_its_stage_and_nothing_else(case: tuple[Method, object]) -> None:
+    method, settings = case
+    for stage in method.stages(settings):
+        model = build(*case).train()
+        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        learn(method, model, make_batch(captions_per_image=captions_of(stage)), stage, steps=2)
+        moved = {
+            name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])
+        }
+        for prefix in (prefix for group in stage.groups for prefix in group.prefixes):
+            inside = {name for name in before if belongs(name, (prefix,))}
+            assert inside & moved, f"stage {stage.name}: nothing of {prefix} moved"
+            moved -= inside
+        assert not moved
+
+
+def test_loading_what_was_saved_gives_equal_scores_bit_for_bit(
+    case: tuple[Method, object], batch: Batch, tmp_path
+) -> None:
+    method, _ = case
+    model, other = build(*case, seed=1), build(*case, seed=2)
+    save_tensors(tmp_path / "model.safetensors", model.state_dict(), {})
+
+    other.load_state_dict(TensorFile(tmp_path / "model.safetensors").read_all())
+
+    for loaded, kept in zip(embed(method, other, batch), embed(method, model, batch), strict=True):
+        assert torch.equal(loaded, kept)
+
+
+def test_the_last_stage_trains_some_epoch_with_positive_rates(case: tuple[Method, object]) -> None:
+    method, settings = case
+
+    last = method.stages(settings)[-1]
+
+    assert last.epochs > 0 and last.batch_size > 0
+    assert all(group.lr > 0 for group in last.groups)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cpu_and_cuda_agree(case: tuple[Method, object], batch: Batch) -> None:
+    device = torch.device("cuda")
+    on_cpu = embed(case[0], build(*case), batch)
+
+    on_cuda = embed(case[0], build(*case).to(device), batch.to(device))
+
+    for one, other in zip(on_cpu, on_cuda, strict=True):
+        torch.testing.assert_close(one, other.cpu(), atol=1e-3, rtol=0)
