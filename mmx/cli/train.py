@@ -28,6 +28,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; else a new one in the home.")
     ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Start from the weights of this run, a folder or a name.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Go on with this run, a folder or a name.")
     ] = None,
@@ -58,6 +61,7 @@ def train(
         device=device,
         precision=precision,
         out=out,
+        init=init,
         resume=resume,
         save_every=save_every,
         workers=workers,
@@ -79,6 +83,7 @@ def _show_result(result, json: bool) -> None:  # noqa: ANN001
         return print_json({"schema": "mmx.train/1", **dataclasses.asdict(result), "run": str(result.run)})
     cells = [
         ("run", str(result.run)),
+        ("curves", str(result.run / "curves.png")),
         ("best epoch", f"{result.epoch} (stage {result.stage}, step {result.step})"),
         *[(f"val {name}", f"{value:.2f}") for name, value in result.metrics.items()],
         ("steps", str(result.steps)),

@@ -55,6 +55,17 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
+def load_part(path: Path, model: nn.Module) -> None:
+    """Fill that part of a model which a file has weights for, such as the new layers over frozen towers.
+
+    Raises:
+        ArtifactError: when the file is broken, or has a weight that the model has not.
+    """
+    tensors, wanted = read_weights(path), model.state_dict()
+    check_fit(path, tensors, {name: tensor for name, tensor in wanted.items() if name in tensors})
+    model.load_state_dict(tensors, strict=False)
+
+
 def check_fit(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Compare the tensors of a file with those that are wanted.
 
@@ -87,6 +98,7 @@ def optimizer_tensors(
     }
 
 
+@torch.no_grad()
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]) -> None:
     """Give an optimiser back its memory; rates are not part of it.
 
@@ -106,11 +118,15 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: Mapping[
         )
     places = {names[parameter]: place for place, parameter in enumerate(parameters)}
     for name, remembered in memory.items():
+        parameter = parameters[places[name]]
         for quantity, value in remembered.items():
-            if value.ndim and value.shape != parameters[places[name]].shape:
+            if value.ndim and value.shape != parameter.shape:
                 raise ArtifactError(
                     f"'{path}': '{name}/{quantity}' is {_form(value)}; its parameter has another shape."
                 )
+            if value.ndim:
+                # A fused optimiser walks parameter and memory side by side, so both lie in the same order.
+                remembered[quantity] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     groups = optimizer.state_dict()["param_groups"]
     state = {places[name]: remembered for name, remembered in memory.items()}
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from mmx import __version__
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers, write_json
-from mmx.store.checkpoint import load_weights, save_weights
+from mmx.store.checkpoint import load_part, load_weights, save_weights
 
 FORMAT = "mmx.run"
 VERSION = 1
@@ -133,6 +133,15 @@ class RunFolder:
         self._need_weights()
         load_weights(self.weights, model)
 
+    def load_start(self, model: nn.Module) -> None:
+        """Fill what this run has weights for in a model that may have more, as the start of another training.
+
+        Raises:
+            ArtifactError: when there are none, they are broken, or the model has no place for one.
+        """
+        self._need_weights()
+        load_part(self.weights, model)
+
     def metrics(self) -> dict[str, Any]:
         """What metrics.json holds: `val` and where it was reached; empty when nothing was kept yet."""
         path = self.path / "metrics.json"
@@ -228,6 +237,15 @@ class RunFolder:
             raise ArtifactError(
                 f"'{self.path}' has no weights yet. Go on with: mmx train --resume {self.path}"
             )
+
+
+def find_run(given: Path, runs: Path) -> RunFolder:
+    """The run in a folder, or of that name among the home's runs.
+
+    Raises:
+        ArtifactError: when there is none.
+    """
+    return RunFolder.open(runs / given if not given.exists() and (runs / given).is_dir() else given)
 
 
 def check_free(path: Path) -> None:

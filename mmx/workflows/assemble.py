@@ -15,6 +15,7 @@ from mmx.core.method import Method
 from mmx.core.reporter import Reporter
 from mmx.core.settings import resolve
 from mmx.core.tower import MODALITIES, Tower, TowerUse
+from mmx.encoders.batch_norm import fold
 from mmx.encoders.load import encoder_slug, load_encoder
 from mmx.engine.split_data import FeatureImages, FeatureTexts, PixelImages, SplitData, TokenTexts
 from mmx.store.features import FeatureStore
@@ -141,7 +142,7 @@ def assemble(
     for modality in MODALITIES:
         use = uses[modality]
         if use.trainable:
-            encoder = load_encoder(use.encoder, modality)
+            encoder = _load_trainable(use.encoder, modality)
             towers[modality] = Tower(width=encoder.width, module=encoder)
             fingerprint = encoder.fingerprint
         else:
@@ -175,9 +176,14 @@ def rebuild(folder: RunFolder) -> tuple[Method, Any, dict[str, Tower]]:
     )
     towers = {}
     for modality, fact in folder.facts["towers"].items():
-        module = load_encoder(fact["encoder"], modality) if fact["trainable"] else None
+        module = _load_trainable(fact["encoder"], modality) if fact["trainable"] else None
         towers[modality] = Tower(width=fact["width"], module=module)
     return method, settings, towers
+
+
+def _load_trainable(encoder: str, modality: str) -> nn.Module:
+    """An encoder to be trained; its BatchNorm is folded away, since averages of small batches would spoil it."""
+    return fold(load_encoder(encoder, modality))
 
 
 def _facts(use: TowerUse, width: int, fingerprint: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from mmx.core.names import canonical
 from mmx.core.reporter import Reporter
 from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
-from mmx.store.run import RunFolder, newest_run
+from mmx.store.run import RunFolder, find_run, newest_run
 from mmx.tasks import bootstrap, recall
 from mmx.tasks.bootstrap import Difference
 from mmx.workflows.embedded import Embedded, embed_model, embed_run
@@ -95,8 +95,8 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
             compared with was trained on another dataset.
     """
     device = _checked(settings)
-    folder = None if settings.model is not None else find_run(settings.run, settings.home)
-    other = None if settings.compare is None else find_run(settings.compare, settings.home)
+    folder = None if settings.model is not None else _named_or_newest(settings.run, settings.home)
+    other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(_dataset(settings, folder)))
     manifest.split(settings.split)
     _check_comparable(settings, folder, other, manifest, reporter)
@@ -116,22 +116,16 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
     return dataclasses.replace(evaluation, worst=tuple(worst))
 
 
-def find_run(given: Path | None, home: Home) -> RunFolder:
-    """The run in a folder, or of that name in the home; the newest one when none is named.
-
-    Raises:
-        ArtifactError: when there is none.
-    """
-    if given is None:
-        newest = newest_run(home.runs)
-        if newest is None:
-            raise ArtifactError(
-                f"there is no trained run in '{home.runs}'. Train one: mmx train METHOD --dataset NAME. "
-                "Or evaluate a pretrained pair: mmx evaluate --model clip-vit-b32 --dataset NAME"
-            )
-        return newest
-    named = home.runs / given
-    return RunFolder.open(named if not given.exists() and named.is_dir() else given)
+def _named_or_newest(given: Path | None, home: Home) -> RunFolder:
+    if given is not None:
+        return find_run(given, home.runs)
+    newest = newest_run(home.runs)
+    if newest is None:
+        raise ArtifactError(
+            f"there is no trained run in '{home.runs}'. Train one: mmx train METHOD --dataset NAME. "
+            "Or evaluate a pretrained pair: mmx evaluate --model clip-vit-b32 --dataset NAME"
+        )
+    return newest
 
 
 def _checked(settings: EvaluateSettings) -> torch.device:

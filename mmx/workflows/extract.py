@@ -21,7 +21,7 @@ from mmx.workflows.import_features import ImportSource, import_features, import_
 
 CPU_BATCH = {"image": 16, "text": 64}
 CARD_BATCH = {"image": 256, "text": 512}
-SCHEMA = "mmx-extract-1"
+SCHEMA = "mmx.extract/1"
 __all__ = ["ExtractResult", "ExtractRow", "ExtractSettings", "ImportSource", "extract", "import_source"]
 
 

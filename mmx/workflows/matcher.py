@@ -21,6 +21,7 @@ from mmx.core.reporter import Reporter
 from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES
 from mmx.core.view import View
+from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
 from mmx.engine.split_data import TokenTexts
 from mmx.store.images import ImageError, read_pixels
@@ -97,7 +98,7 @@ def open_matcher(run: Path | None, model: str | None, home: Home, device: str) -
 
 
 def _pretrained(name: str, device: torch.device) -> Matcher:
-    towers = {modality: load_encoder(name, modality).to(device) for modality in MODALITIES}
+    towers = {modality: freeze(load_encoder(name, modality)).to(device) for modality in MODALITIES}
     image_encoder, text_encoder = towers["image"], towers["text"]
     if image_encoder.embedding_width is None or image_encoder.embedding_width != text_encoder.embedding_width:
         raise ArtifactError(
@@ -155,7 +156,7 @@ def _tower_of(opened: OpenedRun, modality: str, device: torch.device) -> Encoder
             f"'{opened.folder.path}' was trained on features of '{fact['encoder']}' with fingerprint "
             f"{fact['fingerprint']}, but the weights here have {encoder.fingerprint}. Bring back those weights, or train again."
         )
-    return encoder
+    return freeze(encoder)
 
 
 def _decode(paths: Sequence[Path], view: View) -> Iterator[tuple[int, Tensor | str]]:

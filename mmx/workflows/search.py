@@ -19,7 +19,7 @@ from mmx.store.atomic import atomic_file, check_writable
 from mmx.store.images import ImageError, load_image
 from mmx.store.index import Entry, Gallery
 from mmx.store.manifest import Manifest
-from mmx.store.run import newest_run
+from mmx.store.run import find_run, newest_run
 from mmx.workflows.embedded import embed_model, embed_run
 from mmx.workflows.galleries import folder_gallery, index_folder, split_gallery
 from mmx.workflows.matcher import Matcher, open_matcher
@@ -110,10 +110,10 @@ def search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
     """
     check(settings)
     run = settings.run
-    if run is None and settings.model is None:
+    if run is not None:
+        run = find_run(run, settings.home.runs).path
+    elif settings.model is None:
         run = _newest(settings)
-    elif run is not None and not run.exists() and (settings.home.runs / run).is_dir():
-        run = settings.home.runs / run
     matcher = open_matcher(run, settings.model, settings.home, settings.device)
     return search_with(matcher, settings, reporter)
 

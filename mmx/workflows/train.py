@@ -21,13 +21,15 @@ from mmx.core.settings import resolve
 from mmx.engine.evaluator import embed_split
 from mmx.engine.trainer import TrainOptions, TrainResult, Validate
 from mmx.engine.trainer import train as train_model
+from mmx.reports.curves import draw_curves
 from mmx.store.atomic import check_writable
-from mmx.store.run import RunFolder, check_free
+from mmx.store.run import RunFolder, check_free, find_run
 from mmx.tasks.recall import ranks, recall_metrics
 from mmx.workflows.assemble import Assembly, assemble
 from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
 
 PRECISIONS = ("auto", "fp32", "bf16")
+CURVES = "curves.png"
 UNITS = {"": 0, "s": 1, "m": 60, "h": 3600}
 
 
@@ -42,6 +44,8 @@ class TrainSettings:
     device: str = "auto"
     precision: str = "auto"
     out: Path | None = None
+    init: Path | None = None
+    """A run whose weights are the start."""
     resume: Path | None = None
     save_every: str | None = None
     """Steps (`500`) or time (`300s`, `10m`) between two saved states, besides the one after each epoch."""
@@ -74,14 +78,14 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
     assembly = assemble(
         resolved.method, resolved.settings, home, settings.dataset, str(options.device), reporter
     )
-    facts = _facts(resolved, assembly, settings, options)
-    return _train(resolved, assembly, lambda: RunFolder.create(out, facts), options, reporter)
+    start = None if settings.init is None else find_run(settings.init, home.runs)
+    facts = _facts(resolved, assembly, settings, options, start)
+    return _train(resolved, assembly, lambda: RunFolder.create(out, facts), start, options, reporter)
 
 
 def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) -> TrainResult:
     home = Home.find(settings.home)
-    here, in_home = settings.resume, home.runs / settings.resume
-    run = RunFolder.open(in_home if in_home.is_dir() and not here.is_dir() else here)
+    run = find_run(settings.resume, home.runs)
     _refuse_changes(settings, run)
     check_writable(run.path)
     with run.locked():
@@ -95,24 +99,29 @@ def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) 
     assembly = assemble(method, values, home, facts["dataset"], str(options.device), reporter)
     _check_same(run, assembly)
     options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
-    return _train(resolved, assembly, lambda: run, options, reporter)
+    return _train(resolved, assembly, lambda: run, None, options, reporter)
 
 
 def _train(
     resolved: ResolvedMethod,
     assembly: Assembly,
     open_run: Callable[[], RunFolder],
+    start: RunFolder | None,
     options: TrainOptions,
     reporter: Reporter,
 ) -> TrainResult:
     torch.manual_seed(derive_seed(options.seed, "build"))
     model = resolved.method.build(resolved.settings, dict(assembly.towers))
+    if start is not None:
+        start.load_start(model)
     data, validate = assembly.data("train"), _validation(resolved, assembly, options)
     run = open_run()
     reporter.info(
         f"training {resolved.name} on '{assembly.manifest.name}', {options.device}, into {run.path}"
     )
-    return train_model(resolved.method, resolved.settings, model, data, run, options, validate, reporter)
+    result = train_model(resolved.method, resolved.settings, model, data, run, options, validate, reporter)
+    draw_curves(run.log, run.path / CURVES)
+    return result
 
 
 def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOptions) -> Validate:
@@ -169,7 +178,11 @@ def _new_name(runs: Path, start: str) -> Path:
 
 
 def _facts(
-    resolved: ResolvedMethod, assembly: Assembly, settings: TrainSettings, options: TrainOptions
+    resolved: ResolvedMethod,
+    assembly: Assembly,
+    settings: TrainSettings,
+    options: TrainOptions,
+    start: RunFolder | None,
 ) -> dict[str, Any]:
     return {
         "method": resolved.name,
@@ -179,6 +192,7 @@ def _facts(
         "settings": vars(resolved.settings),
         "set_by": dict(resolved.set_by),
         "towers": dict(assembly.facts),
+        "init": None if start is None else {"run": str(start.path), "fingerprint": start.fingerprint},
         "seed": options.seed,
         "device": str(options.device),
         "precision": options.precision,
@@ -188,7 +202,10 @@ def _facts(
 
 def _refuse_changes(settings: TrainSettings, run: RunFolder) -> None:
     """A resumed run is the run it was."""
-    given = settings.wishes.given() + ["--out"] * (settings.out is not None)
+    given = settings.wishes.given()
+    given += [
+        option for option, value in (("--out", settings.out), ("--init", settings.init)) if value is not None
+    ]
     if given:
         raise UsageError(
             f"a resumed run keeps its settings: leave out {', '.join(given)}, or start a new run."

@@ -37,7 +37,7 @@ def test_json_is_one_document(
 
     said = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert said["schema"] == "mmx-extract-1"
+    assert said["schema"] == "mmx.extract/1"
     assert [(row["encoder"], row["split"], row["shards_made"]) for row in said["features"]] == [
         ("random:vit", "test", 1),
         ("random:bert", "test", 1),

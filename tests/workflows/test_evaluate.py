@@ -12,8 +12,8 @@ from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.store.manifest import write_manifest
-from mmx.store.run import RunFolder
-from mmx.workflows.evaluate import EvaluateSettings, evaluate, find_run
+from mmx.store.run import RunFolder, find_run
+from mmx.workflows.evaluate import EvaluateSettings, evaluate
 from mmx.workflows.extract import ExtractSettings, ImportSource, extract
 from mmx.workflows.rank_files import load_ranks, rank_file
 from tests.workflows.evaluated_home import fresh_home
@@ -74,8 +74,8 @@ def test_the_newest_run_is_taken_when_none_is_named(home: Home, reporter: Silent
 
 def test_a_run_is_found_by_its_folder_and_by_its_name(home: Home) -> None:
     assert (
-        find_run(Path("second"), home).path
-        == find_run(home.runs / "second", home).path
+        find_run(Path("second"), home.runs).path
+        == find_run(home.runs / "second", home.runs).path
         == home.runs / "second"
     )
 
