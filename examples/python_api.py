@@ -1,4 +1,4 @@
-"""The main job from Python: the same workflows that the commands call, on drawn scenes with tiny random encoders.
+"""The main job from Python: the workflows that the commands call, on drawn scenes with tiny encoders.
 
 Run it in an empty folder: python python_api.py
 """

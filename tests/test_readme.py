@@ -1,4 +1,6 @@
-"""README and examples: every command line printed there is one that mmx understands, and the Python example runs."""
+"""README and examples: every command line printed there is one that mmx understands, and the Python example
+runs.
+"""
 
 import re
 import runpy
@@ -15,11 +17,10 @@ COMMAND = re.compile(r"(?:\$MMX|\bmmx) ([a-z]+(?: [^`\n|]+)?)")
 
 
 def command_lines(path: Path) -> list[str]:
-    """What follows `mmx` in every fenced line and every inline code of a page, comments and pipes left off."""
+    """What follows `mmx` in fenced lines and in inline code, comments and pipes left off."""
     text = path.read_text(encoding="utf-8")
-    fenced = re.findall(
-        r"^\s*(?:\$ |\$MMX |mmx ).*$", "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL)), re.MULTILINE
-    )
+    blocks = "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    fenced = re.findall(r"^\s*(?:\$ |mmx ).*$", blocks, re.MULTILINE)
     inline = re.findall(r"`(mmx [^`]+)`", text) if path.suffix == ".md" else []
     if path.suffix == ".sh":
         fenced = re.findall(r"^\s*\$MMX .*$", text, re.MULTILINE)

@@ -14,7 +14,7 @@ from mmx.cli.listings import datasets, doctor, methods, runs
 from mmx.cli.prepare import prepare
 from mmx.cli.search import search
 from mmx.cli.train import train
-from mmx.core.errors import Interrupted, MmxError
+from mmx.core.errors import Interrupted, MmxError, ResourceError
 
 # Newer releases of typer carry a click of their own: a name that both have leads to its family of errors.
 CLICK_ERROR = typer.BadParameter.mro()[2]
@@ -44,6 +44,16 @@ def callback(
         os.environ["MMX_DEBUG"] = "1"
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch is known by its words alone, since loading it takes seconds."""
+    names = {kind.__name__ for kind in type(error).mro()}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or "no more was said"
+
+
 def main() -> None:
     """Run the command line; the only place where MmxError is caught and where exit codes are decided."""
     try:
@@ -62,6 +72,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("mmx: interrupted.\n")
         code = Interrupted.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        if os.environ.get("MMX_DEBUG"):
+            traceback.print_exc()
+        sys.stderr.write(f"mmx: memory ran out ({_first_line(error)}). Try a smaller --batch-size.\n")
+        code = ResourceError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -23,7 +23,7 @@ def datasets(home: HomeOption = None, json: JsonOption = False) -> None:
     rows = workflow.list_datasets(Home.find(home))
     if json:
         return print_json({"schema": "mmx.datasets/1", "datasets": workflow.as_documents(rows)})
-    cells = [(row.name, row.summary, _counts(row.prepared)) for row in rows]
+    cells = [(row.name, row.summary, "damaged" if row.damage else _counts(row.prepared)) for row in rows]
     return print_table("datasets", ("name", "what it is", "prepared"), cells)
 
 

@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption, SetOption, WorkersOption
+from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SetOption, WorkersOption
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
+
+TrainSeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of everything random; else 0.", min=0, envvar="MMX_SEED"),
+]
 
 
 def train(
@@ -22,9 +27,11 @@ def train(
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images a batch.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate of the new layers.")] = None,
-    seed: SeedOption = 0,
+    seed: TrainSeedOption = None,
     device: DeviceOption = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, fp32 or bf16; else auto.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; else a new one in the home.")
     ] = None,

@@ -1,6 +1,7 @@
 """Batch: the name and shape of every tensor that a method may be given.
 
-Shapes: B images, C captions, L tokens, P patches, F the encoder's width. Masks are True where there is something.
+Shapes: B images, C captions, L tokens, P patches, F the encoder's width. Masks are True where there is
+something.
 """
 
 import dataclasses
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 class Batch:
     """What a model reads at once; only the fields that its towers need are filled.
 
-    Images and captions are grouped: image i and caption j belong together where `image_group[i] == text_group[j]`.
+    Images and captions are grouped: image i and caption j belong together where `image_group[i] ==
+    text_group[j]`.
     """
 
     pixels: "Tensor | None" = None

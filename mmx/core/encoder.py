@@ -28,7 +28,9 @@ class ImageEncoder(Protocol):
     """Changes with the weights, the view or the kind of network."""
 
     def __call__(self, pixels: "Tensor") -> "dict[str, Tensor]":
-        """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and image_embedding [B, D])."""
+        """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and
+        image_embedding [B, D]).
+        """
 
 
 class TextEncoder(Protocol):
@@ -45,4 +47,6 @@ class TextEncoder(Protocol):
         """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
 
     def __call__(self, token_ids: "Tensor", token_mask: "Tensor") -> "dict[str, Tensor]":
-        """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding [B, D])."""
+        """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding
+        [B, D]).
+        """

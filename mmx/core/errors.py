@@ -1,6 +1,7 @@
 """The one error family: each kind of failure with its exit code.
 
-Form of a message: what is wrong, with the value in single quotes and the file named; full stop; what exists or what
+Form of a message: what is wrong, with the value in single quotes and the file named; full stop; what exists
+or what
 to type next. Raised at the edges, caught once in `mmx.cli.app.main`.
 """
 

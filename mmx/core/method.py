@@ -1,4 +1,6 @@
-"""Method: what one published recipe declares, in functions and plain data; Stage: one phase of its training."""
+"""Method: what one published recipe declares, in functions and plain data; Stage: one phase of its
+training.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ class Schedule:
     """How the rates of a stage change with its steps."""
 
     kind: str = "constant"
-    """`constant`, `cosine` (to `floor` of the rate at the last step) or `plateau` (times `factor` when val stalls)."""
+    """`constant`, `cosine` (to `floor` of the rate at the end) or `plateau` (by `factor` when val stalls)."""
     warmup: float = 0.0
     """Share of the stage's steps with a linear rise from zero."""
     floor: float = 0.0
@@ -51,7 +53,9 @@ class Stage:
     batch_size: int
     """Images a batch."""
     captions_per_image: int | None = 1
-    """Captions drawn for each image at each step; all of them share their image as positive. None takes them all."""
+    """Captions drawn for each image at each step; all of them share their image as positive. None takes
+    them all.
+    """
     schedule: Schedule = field(default_factory=Schedule)
     clip_norm: float | None = None
     accumulate: int = 1
@@ -62,7 +66,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Method:
-    """One recipe: found by the name of its folder in `mmx.methods`, run by an engine that never asks which it is."""
+    """One recipe: found by the name of its folder in `mmx.methods`, run by an engine that never asks which
+    it is.
+    """
 
     summary: str
     settings: type

@@ -1,4 +1,6 @@
-"""Names as people type them: hyphen and underscore are the same, and a wrong one gets the nearest right one."""
+"""Names as people type them: hyphen and underscore are the same, and a wrong one gets the nearest right
+one.
+"""
 
 import difflib
 from collections.abc import Iterable

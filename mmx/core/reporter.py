@@ -8,9 +8,11 @@ from typing import Protocol
 class Progress(Protocol):
     """One bar: moved on by `advance`, with a few words beside it."""
 
-    def advance(self, amount: float = 1) -> None: ...
+    def advance(self, amount: float = 1) -> None:
+        """Move the bar on."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Show a few words at its end."""
 
 
 class Reporter(Protocol):
@@ -19,9 +21,11 @@ class Reporter(Protocol):
     def progress(self, title: str, total: float | None, unit: str, done: float = 0):  # noqa: ANN201
         """A context manager that yields a Progress; rate and time left are shown in `unit` per second."""
 
-    def info(self, text: str) -> None: ...
+    def info(self, text: str) -> None:
+        """Pass on a remark."""
 
-    def warn(self, text: str) -> None: ...
+    def warn(self, text: str) -> None:
+        """Pass on a warning."""
 
 
 class SilentProgress:

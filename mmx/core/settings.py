@@ -1,6 +1,7 @@
 """Typed settings: every number that a person could want to change, with its help, its bounds and its source.
 
-Order of precedence: default < TOML file < MMX_* variable < --set < flag. Each resolved value remembers where it came from.
+Order of precedence: default < TOML file < MMX_* variable < --set < flag. Each resolved value remembers where
+it came from.
 """
 
 import dataclasses
@@ -66,7 +67,8 @@ def resolve(
 
     Args:
         cls: a settings dataclass.
-        layers: (who says so, name -> value) from the weakest to the strongest; text is read as the field's type.
+        layers: (who says so, name -> value) from the weakest to the strongest; text is read as the field's
+        type.
         listing: the command that lists the settings, named in error messages.
 
     Returns:

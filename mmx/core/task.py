@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Retrieval:
     """Matching of images and captions in a shared space.
 
-    `encode_image` gives image_embedding [B, D] and `encode_text` text_embedding [C, D], both of unit length, so that
+    `encode_image` gives image_embedding [B, D] and `encode_text` text_embedding [C, D], both of unit length,
+    so that
     the score of a pair is their inner product.
     """
 

@@ -1,6 +1,7 @@
 """Towers: which encoder a method reads each modality with, and whether it is trained.
 
-A frozen tower runs once, in `mmx extract`, and the method reads its features. A trainable tower is a part of the model and
+A frozen tower runs once, in `mmx extract`, and the method reads its features. A trainable tower is a part of
+the model and
 reads pixels or token ids.
 """
 
@@ -20,14 +21,18 @@ class TowerUse:
     encoder: str
     trainable: bool
     features: tuple[str, ...]
-    """Names of the Batch fields read when frozen, such as `image_features`, `patch_features`, `token_features`."""
+    """Names of the Batch fields read when frozen, such as `image_features`, `patch_features`,
+    `token_features`.
+    """
     augment: str = "none"
     """How training pixels are varied: a name in `mmx.engine.augment`; for a trainable image tower only."""
 
 
 @dataclass(frozen=True)
 class Tower:
-    """What a method is given to build on: the feature width, and the network itself when it is to be trained."""
+    """What a method is given to build on: the feature width, and the network itself when it is to be
+    trained.
+    """
 
     width: int
     module: "nn.Module | None" = None

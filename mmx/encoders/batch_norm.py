@@ -26,8 +26,9 @@ def freeze(encoder: nn.Module) -> nn.Module:
 
 
 def fold(encoder: nn.Module) -> nn.Module:
-    """The encoder with every BatchNorm folded into the convolution before it: the same function with fewer passes
-    over memory, for running and, since their averages never move, for training too.
+    """The encoder with every BatchNorm folded into the convolution before it.
+
+    The same function with fewer passes over memory: for running and, since averages never move, for training.
 
     Changes the encoder in place; its fingerprint stays that of the weights it came with.
     """

@@ -164,12 +164,12 @@ def _load_text(full: str) -> "TextTower":
         return random_text(rest)
     from mmx.encoders.transformers_text import load_text_folder
 
-    folder = _folder(full)
+    folder = _folder(full, "text")
     return load_text_folder(full, folder, _model_type(folder))
 
 
-def _folder(full: str) -> Path:
-    """Where the weights of a hub, file or package name lie on this machine."""
+def _folder(full: str, modality: str = "image") -> Path:
+    """Where the weights of a hub, file or package name lie on this machine; for texts with the tokenizer."""
     source, _, rest = full.partition(":")
     if source == "file":
         return Path(rest).expanduser()
@@ -177,7 +177,7 @@ def _folder(full: str) -> Path:
         return _package_path(rest)
     from mmx.encoders.hub import hub_folder
 
-    return hub_folder(full, rest)
+    return hub_folder(full, rest, with_tokenizer=modality == "text")
 
 
 def _package(rest: str) -> tuple[str, str]:

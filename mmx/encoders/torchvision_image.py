@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from mmx.core.errors import ArtifactError
 from mmx.core.names import unknown
+from mmx.core.network import offline, reachable
 from mmx.core.view import View
 from mmx.encoders.image_tower import ImageTower
-from mmx.encoders.network import WAYS_ON, offline, reachable
+from mmx.encoders.weights import WAYS_ON
 
 VIEW = View(224, 224, "squash", "bilinear")
 

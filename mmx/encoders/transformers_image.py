@@ -2,7 +2,6 @@
 configuration.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from transformers import CLIPVisionModelWithProjection, ResNetModel, SiglipVisio
 from mmx.core.errors import UsageError
 from mmx.core.view import View
 from mmx.encoders.image_tower import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageTower, ReadPixels
+from mmx.encoders.said import odd, read_said, whole_number
 from mmx.encoders.weights import read_weights
 
-PILLOW_FILTERS = {2: "bilinear", 3: "bicubic"}
+PILLOW_BILINEAR = 2
 
 
 def read_clip(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ def load_image_folder(name: str, folder: Path, kind: str) -> ImageTower:
 
     Raises:
         UsageError: when the architecture has no image tower that mmx knows.
-        ArtifactError: when weights are missing or do not fit.
+        ArtifactError: when weights are missing or do not fit, or a file says what cannot be.
     """
     if kind not in FAMILIES:
         raise UsageError(
@@ -85,10 +85,12 @@ def load_image_folder(name: str, folder: Path, kind: str) -> ImageTower:
         )
     family = FAMILIES[kind]
     network = read_weights(name, family.model, folder, dict(family.keywords))
-    said = _preprocessor(folder)
-    view = _view(said, getattr(network.config, "image_size", 224))
-    mean = tuple(said.get("image_mean", IMAGENET_MEAN))
-    deviation = tuple(said.get("image_std", IMAGENET_DEVIATION))
+    file = folder / "preprocessor_config.json"
+    view = _view(file, getattr(network.config, "image_size", 224))
+    mean, deviation = (
+        _colour(file, "image_mean", IMAGENET_MEAN),
+        _colour(file, "image_std", IMAGENET_DEVIATION),
+    )
     return wrap_image(name, kind, network, view, mean, deviation)
 
 
@@ -106,16 +108,23 @@ def wrap_image(
     return ImageTower(name, network, family.read, view, width, embedding_width, mean, deviation)
 
 
-def _preprocessor(folder: Path) -> dict[str, Any]:
-    file = folder / "preprocessor_config.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def _colour(file: Path, key: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """Three numbers of a preprocessor file; deviations are divided by, so none is 0."""
+    said = read_said(file).get(key, default)
+    whole = (
+        isinstance(said, list | tuple) and len(said) == 3 and all(isinstance(n, int | float) for n in said)
+    )
+    if not whole or (key == "image_std" and min(said) <= 0):
+        raise odd(file, said)
+    return tuple(said)
 
 
-def _view(said: dict[str, Any], image_size: int) -> View:
+def _view(file: Path, image_size: int) -> View:
     """The view a preprocessor file asks for; without one the whole picture, squashed to the network's
     size.
     """
-    interpolation = PILLOW_FILTERS.get(said.get("resample", 3), "bicubic")
+    said = read_said(file)
+    interpolation = "bilinear" if said.get("resample") == PILLOW_BILINEAR else "bicubic"
     size = said.get("crop_size") if said.get("do_center_crop") else said.get("size")
     if isinstance(size, int):
         size = {"height": size, "width": size}
@@ -123,5 +132,7 @@ def _view(said: dict[str, Any], image_size: int) -> View:
         return View(image_size, image_size, "squash", interpolation)
     short = size.get("shortest_edge")
     height, width = size.get("height", short), size.get("width", short)
+    if not (whole_number(height) and whole_number(width)):
+        raise odd(file, size)
     cropped = said.get("do_center_crop") or short is not None
     return View(height, width, "crop" if cropped else "squash", interpolation)

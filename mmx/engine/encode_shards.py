@@ -119,7 +119,7 @@ def _read_record(job: Job, record: Record) -> numpy.ndarray:
     except ImageError as error:
         raise DataError(
             f"'{path}' of record '{record.id}' cannot be read: {error}. "
-            f"Mend it, or leave it out: mmx prepare {job.manifest.name} --on-error skip"
+            f"Mend it, or prepare it again: mmx prepare {job.manifest.name} --raw FOLDER"
         ) from error
 
 

@@ -22,7 +22,7 @@ from mmx.store.images import ImageError
 Encode = Callable[[nn.Module, Batch], Tensor]
 Read = Callable[[Tensor], Mapping[str, Tensor]]
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)

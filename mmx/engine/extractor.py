@@ -21,7 +21,7 @@ from mmx.engine.text_batches import pad_tokens
 from mmx.store.manifest import Manifest
 from mmx.store.shard import MIRRORED, Shard, ShardHeader, save_shard, shard_paths
 
-MADE_FROM = ("manifest", "encoder", "fingerprint", "fields", "width", "total", "shard_records")
+MADE_FROM = ("manifest", "encoder", "fields", "width", "fingerprint", "total", "shard_records")
 """What two shards of one store must have in common, in the order in which a difference is told."""
 
 
@@ -91,8 +91,18 @@ def extract_split(
                 f"the memory of '{device}' is too small for batches of {options.batch_size}. Use a "
                 "smaller --batch-size."
             ) from error
+    drop_leftovers(header, folder)
     size = sum(path.stat().st_size for path in shard_paths(folder, split))
     return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
+
+
+@torch.inference_mode()
+def fields_of(encoder: nn.Module, device: torch.device) -> list[str]:
+    """What an encoder on the device gives; it runs once on next to nothing to tell."""
+    if encoder.modality == "image":
+        size = (encoder.view.height, encoder.view.width)
+        return list(encoder(torch.zeros(1, 3, *size, dtype=torch.uint8, device=device)))
+    return list(encoder(*(tensor.to(device) for tensor in pad_tokens(encoder.tokenize(["a"])))))
 
 
 def plan(
@@ -105,15 +115,12 @@ def plan(
     """
     numbers = [number for number in range(header.shards) if number % options.parts == options.part]
     ours = {header.at(number).path(folder): header.at(number) for number in numbers}
-    siblings = {header.at(number).path(folder) for number in range(header.shards)}
+    there, strangers = set(), _strangers(header, folder)
     # shards of other machines are theirs to check; files of another count of shards are strangers to everyone
-    for path in shard_paths(folder, header.split):
-        if path in ours or path not in siblings:
-            if options.overwrite:
-                path.unlink(missing_ok=True)
-            else:
-                _check_same_making(path, header, reporter)
-    pending = [shard for path, shard in ours.items() if not path.exists()]
+    for path in () if options.overwrite else shard_paths(folder, header.split):
+        if (path in ours or path in strangers) and _is_whole(path, header, reporter):
+            there.add(path)
+    pending = [shard for path, shard in ours.items() if path not in there]
     kept = len(ours) - len(pending)
     if kept:
         reporter.info(
@@ -122,20 +129,37 @@ def plan(
     return pending, kept
 
 
-def _check_same_making(path: Path, header: ShardHeader, reporter: Reporter) -> None:
-    """Let a shard be if it is one of these; take away a damaged one, saying so."""
+def drop_leftovers(header: ShardHeader, folder: Path) -> None:
+    """Delete the split's files of another count of shards, once the new ones are there."""
+    for path in _strangers(header, folder):
+        path.unlink(missing_ok=True)
+
+
+def _strangers(header: ShardHeader, folder: Path) -> list[Path]:
+    siblings = {header.at(number).path(folder) for number in range(header.shards)}
+    return [path for path in shard_paths(folder, header.split) if path not in siblings]
+
+
+def _is_whole(path: Path, header: ShardHeader, reporter: Reporter) -> bool:
+    """Whether a shard can be kept: whole, and from the same files if it was made elsewhere.
+
+    Raises:
+        ArtifactError: when it was made from something else.
+    """
     try:
         held = Shard(path).header
     except ArtifactError as error:
         reporter.warn(f"{error} It is made anew now.")
-        path.unlink()
-        return
+        return False
     for name in MADE_FROM:
         if getattr(held, name) != getattr(header, name):
             raise ArtifactError(
                 f"'{path}' was made with {name} '{getattr(held, name)}', not with '{getattr(header, name)}'. "
                 "Add --overwrite to make these features anew."
             )
+    if held.source != header.source:
+        reporter.warn(f"'{path}' was taken in from other vectors or ids. It is made anew now.")
+    return held.source == header.source
 
 
 def _items(header: ShardHeader, tensors: dict[str, Tensor]) -> int:
@@ -143,14 +167,9 @@ def _items(header: ShardHeader, tensors: dict[str, Tensor]) -> int:
 
 
 def _header(job: Job, split: str, options: ExtractOptions) -> ShardHeader:
-    """The header of shard 0; the encoder runs once on next to nothing to tell its fields."""
+    """The header of shard 0."""
     encoder = job.encoder
-    if encoder.modality == "image":
-        view = encoder.view
-        fields = encoder(torch.zeros(1, 3, view.height, view.width, dtype=torch.uint8, device=job.device))
-    else:
-        fields = encoder(*(tensor.to(job.device) for tensor in pad_tokens(encoder.tokenize(["a"]))))
-    kept = _kept(encoder, list(fields), options)
+    kept = _kept(encoder, fields_of(encoder, job.device), options)
     return ShardHeader(
         encoder=encoder.name,
         fingerprint=encoder.fingerprint,

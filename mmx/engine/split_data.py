@@ -1,6 +1,7 @@
 """SplitData: one split as a model reads it, whether from cached features or from pixels and token ids.
 
-Shapes: B images, C captions, L tokens, P patches, F width. Row i is record i of the manifest's split; captions are
+Shapes: B images, C captions, L tokens, P patches, F width. Row i is record i of the manifest's split;
+captions are
 numbered through the split, those of record i being `caption_offsets[i] : caption_offsets[i + 1]`.
 """
 
@@ -26,7 +27,9 @@ class ImageSource(Protocol):
     """Where the images of a split come from."""
 
     def read(self, rows: Tensor, variants: Sequence[int] | None) -> dict[str, Tensor]:
-        """[B] int64 -> the image fields of a Batch; `variants` are seeds of the training variation, None for none."""
+        """[B] int64 -> the image fields of a Batch; `variants` are seeds of the training variation, None
+        for none.
+        """
 
 
 class TextSource(Protocol):
@@ -100,7 +103,9 @@ class FeatureTexts:
     fields: tuple[str, ...]
 
     def read(self, captions: Tensor) -> dict[str, Tensor]:
-        """[C] -> text_features [C, F], token_features [C, L, F] with token_mask [C, L], as far as asked for."""
+        """[C] -> text_features [C, F], token_features [C, L, F] with token_mask [C, L], as far as asked
+        for.
+        """
         read: dict[str, Tensor] = {}
         for field in self.fields:
             if field == "token_features":
@@ -126,7 +131,9 @@ class SplitData:
 
     @cached_property
     def image_group(self) -> Tensor:
-        """[N] int64: the record's identity; a record without one is a group of its own, with a negative number."""
+        """[N] int64: the record's identity; a record without one is a group of its own, with a negative
+        number.
+        """
         groups = [
             -1 - row if record.identity is None else record.identity
             for row, record in enumerate(self.records)

@@ -87,11 +87,8 @@ def train(
         ArtifactError: when another process trains this run, or its state is broken.
         ResourceError: when disk or memory run out.
     """
-    stages = [stage for stage in method.stages(settings) if stage.epochs > 0]
-    if not stages:
-        raise UsageError("there is nothing to train: no stage has an epoch. Try --epochs 1.")
     fixed = fixed_names(model)
-    plans = [plan_stage(stage, model, fixed, data, options.seed) for stage in stages]
+    plans = plan_stages(method, settings, model, data, options.seed)
     with run.locked(), stop_requests() as stop:
         training = _Training(method, plans, model, data, run, options, validate, reporter, stop)
         try:
@@ -102,6 +99,22 @@ def train(
         finally:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name not in fixed)
+
+
+def plan_stages(
+    method: Method, settings: Any, model: nn.Module, data: SplitData, seed: int
+) -> list[StagePlan]:
+    """Lay out the stages that have an epoch; nothing is changed or written.
+
+    Raises:
+        UsageError: when there is none, or one asks for what the model or the data cannot give.
+        DataError: when there are not two images to compare.
+        ValueError: when a group of a stage fits no parameter.
+    """
+    stages = [stage for stage in method.stages(settings) if stage.epochs > 0]
+    if not stages:
+        raise UsageError("there is nothing to train: no stage has an epoch. Try --epochs 1.")
+    return [plan_stage(stage, model, fixed_names(model), data, seed) for stage in stages]
 
 
 @dataclass
@@ -173,6 +186,10 @@ class _Training:
     def _finish_epoch(self, stage: StageRun, bar: Progress) -> None:
         """Measure on val, keep the weights where they are the best so far, and move on to the next epoch."""
         position, begun = self.position, time.monotonic()
+        if position.epoch == stage.stage.epochs and position.window.steps:
+            # A line of the log never spans two stages; rates are not part of a state that was gone on from.
+            stage.set_rates(position.stage_step - 1, position.plateau.scale)
+            self._log_window(stage, bar)
         with stage.average.in_model() if stage.average else nullcontext():
             metrics = self._measure()
             metric = metrics[self.metric_name]
@@ -212,7 +229,6 @@ class _Training:
             seconds=position.seconds,
             last_finite_loss=position.last_finite_loss,
             best=position.best,
-            window=position.window,
         )
 
     def _open_stage(self) -> StageRun:

@@ -1,6 +1,7 @@
 """Writing so that a crash leaves the old file or the new one, never neither and never a half.
 
-A file is written under a temporary name in its own folder, flushed to the disk, renamed, and the folder is flushed too.
+A file is written under a temporary name in its own folder, flushed to the disk, renamed, and the folder is
+flushed too.
 """
 
 import errno
@@ -29,26 +30,31 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        # A folder and not a file, so that what a library writes on the side is swept up with it.
+        place = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY_PREFIX))
         try:
+            temporary = place / path.name
             yield temporary
             _flush(temporary)
             temporary.chmod(0o644)
             os.replace(temporary, path)
             _flush(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill; on leaving without an error it takes the place of `path`.
+    """Yield a temporary folder to fill; on leaving without an error it becomes `path`, whole or not at all.
+
+    Two folders cannot change places in one step, so that `path` must be new.
 
     Raises:
+        ValueError: when `path` holds something already.
         ResourceError: as for `atomic_file`.
     """
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"'{path}' holds something already, and a folder cannot be replaced in one step.")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY_PREFIX))
@@ -58,8 +64,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 _flush(written)
             _flush(temporary)
             temporary.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
             os.rename(temporary, path)
             _flush(path.parent)
         finally:

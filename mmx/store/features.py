@@ -68,12 +68,6 @@ class FeatureStore:
                 raise ArtifactError(_differs(shard, expected.at(number), paths[0]))
         return cls(shards)
 
-    @property
-    def embedding_width(self) -> int | None:
-        """D of the shared space; None where the encoder has none."""
-        field = f"{self.modality}_embedding"
-        return self._shards[0].read(field).shape[-1] if field in self.fields else None
-
     def read_images(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
         """[B] int64 (and [B] bool: take the mirrored picture) -> float32 [B, F] or [B, P, F].
 

@@ -84,6 +84,9 @@ def _read_npy(path: Path) -> Tensor:
         raise ArtifactError(
             f"'{path}' is not a plain array ({error}). Save it with numpy.save, without objects."
         ) from error
+    if not isinstance(array, numpy.ndarray):
+        array.close()
+        raise ArtifactError(f"'{path}' is an archive of arrays (.npz). Save the one array with numpy.save.")
     if array.dtype.kind != "f" or not array.dtype.isnative or array.dtype.itemsize > 8:
         raise ArtifactError(
             f"'{path}' holds numbers of type '{array.dtype}'. Save them as float32 or float16."

@@ -1,9 +1,5 @@
 """Rows of a `datasets` data set: a folder written by `save_to_disk`, or one on a hub by name."""
 
-import os
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +9,9 @@ import datasets
 import huggingface_hub.constants
 
 from mmx.core.errors import ArtifactError, DataError
+from mmx.core.network import offline, reachable
 
 MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
-PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +63,14 @@ def open_hub(name: str) -> list[NamedSplit]:
         DataError: when it has it and it cannot be read.
     """
     path, _, configuration = name.partition(":")
-    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-    offline = asked or bool(datasets.config.HF_HUB_OFFLINE) or not _hub_answers()
-    if offline:
+    out_of_reach = offline() or not reachable(huggingface_hub.constants.ENDPOINT)
+    if out_of_reach:
         # Without this the library tries for half a minute before it looks into its cache.
         datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
         return _splits(datasets.load_dataset(path, configuration or None))
     except (ConnectionError, FileNotFoundError) as error:
-        why = "no hub can be reached, and" if offline else f"{_first_line(error)};"
+        why = "no hub can be reached, and" if out_of_reach else f"{_first_line(error)};"
         raise ArtifactError(
             f"the data set '{name}' cannot be had: {why} "
             f"it is not in the cache '{datasets.config.HF_DATASETS_CACHE}'. "
@@ -89,26 +84,6 @@ def _splits(loaded: Any) -> list[NamedSplit]:
     if isinstance(loaded, datasets.Dataset):
         return [NamedSplit(str(loaded.split or "all"), loaded)]
     return [NamedSplit(str(name), data) for name, data in loaded.items()]
-
-
-def _hub_answers() -> bool:
-    """Whether the hub can be reached at all; looked up aside, since a name server may keep one waiting."""
-    answers: list[bool] = []
-    thread = threading.Thread(target=lambda: answers.append(_knock()), daemon=True)
-    thread.start()
-    thread.join(PATIENCE_SECONDS)
-    return any(answers)
-
-
-def _knock() -> bool:
-    endpoint = os.environ.get("HF_ENDPOINT") or huggingface_hub.constants.ENDPOINT
-    try:
-        with urllib.request.urlopen(endpoint, timeout=PATIENCE_SECONDS):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
 
 
 def _first_line(error: BaseException) -> str:

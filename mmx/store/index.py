@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.core.reporter import Reporter
-from mmx.store.atomic import TEMPORARY_PREFIX, disk_errors
+from mmx.store.atomic import disk_errors, remove_leftovers
 from mmx.store.tensors import TensorFile, save_tensors
 
 FORMAT, VERSION = "mmx-gallery", "1"
@@ -144,8 +144,7 @@ def one_writer(folder: Path, reporter: Reporter) -> Iterator[None]:
         except BlockingIOError:
             reporter.info(f"another mmx is at work on '{folder}': waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
-        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*.safetensors"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(folder)
         yield
 
 

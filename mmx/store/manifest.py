@@ -141,6 +141,7 @@ def write_manifest(
     classes = list(class_names)
     for split, rows in records.items():
         _check_rows(name, split, rows)
+    _finish_move(folder)
     with atomic_folder(folder / NEXT_FOLDER) as staging:
         for split in SPLITS:
             table = pyarrow.Table.from_pylist([_to_row(row) for row in records.get(split, ())], schema=SCHEMA)
@@ -200,6 +201,17 @@ def _take_place(folder: Path) -> None:
         os.rename(folder / FOLDER, folder / OLD_FOLDER)
     os.rename(folder / NEXT_FOLDER, folder / FOLDER)
     shutil.rmtree(folder / OLD_FOLDER, ignore_errors=True)
+
+
+def _finish_move(folder: Path) -> None:
+    """What a killed writer left takes its place if it is what `corpus.json` names; else it goes."""
+    try:
+        checksums = _read_corpus_file(folder, "")["sha256"]
+    except ArtifactError:
+        checksums = None
+    if checksums and not _is_whole(folder / FOLDER, checksums) and _is_whole(folder / NEXT_FOLDER, checksums):
+        _take_place(folder)
+    shutil.rmtree(folder / NEXT_FOLDER, ignore_errors=True)
 
 
 def _read_corpus_file(folder: Path, again: str) -> dict[str, Any]:

@@ -116,13 +116,14 @@ class RunFolder:
         return digest.hexdigest()[:16]
 
     def write_best(self, model: nn.Module, metrics: Mapping[str, Any]) -> None:
-        """Keep the model's weights, and then what they reach.
+        """Keep the model's weights, and then what they reach; evaluations that were recorded stay.
 
         Raises:
             ResourceError: when the disk is full; the weights kept before stay as they were.
         """
+        recorded = {name: value for name, value in self.metrics().items() if name == "evaluations"}
         save_weights(self.weights, model.state_dict(), {"method": self.facts["method"]})
-        write_json(self.path / "metrics.json", metrics)
+        write_json(self.path / "metrics.json", {**metrics, **recorded})
 
     def load_weights(self, model: nn.Module) -> None:
         """Fill a model with the best weights.

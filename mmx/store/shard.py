@@ -49,6 +49,8 @@ class ShardHeader:
     total: int
     """Records of the split."""
     shard_records: int
+    source: str = ""
+    """Digest of the files that features made elsewhere were taken from; empty for those of an encoder."""
 
     @property
     def number(self) -> int:

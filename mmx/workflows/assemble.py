@@ -1,7 +1,8 @@
-"""Bringing together what a method asks for: its towers, its data, its model; for training and for an existing run."""
+"""Bringing together what a method asks for, to train it or to use a run: its towers, its data, its model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,19 @@ import torch
 from torch import nn
 
 from mmx.core.discover import find_method
-from mmx.core.errors import ArtifactError
+from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.method import Method
 from mmx.core.reporter import Reporter
 from mmx.core.settings import resolve
 from mmx.core.tower import MODALITIES, Tower, TowerUse
 from mmx.encoders.batch_norm import fold
-from mmx.encoders.load import encoder_slug, load_encoder
+from mmx.encoders.load import load_encoder
 from mmx.engine.split_data import FeatureImages, FeatureTexts, PixelImages, SplitData, TokenTexts
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
-from mmx.workflows.extract import ExtractSettings, extract
+from mmx.workflows.frozen_features import ensure_features, open_features
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Assembly:
     uses: Mapping[str, TowerUse]
     towers: Mapping[str, Tower]
     facts: Mapping[str, dict[str, Any]]
-    """For each modality, what a run remembers of its tower: encoder, fingerprint, width, trainable, features."""
+    """What a run remembers of each modality's tower: encoder, fingerprint, width, trainable, features."""
 
     def data(self, split: str) -> SplitData:
         """One split of the corpus, read as the towers need it.
@@ -60,7 +61,17 @@ class Assembly:
         return TokenTexts(tower.module.tokenize(captions))
 
     def _store(self, modality: str, split: str) -> FeatureStore:
-        return open_features(self.home, self.manifest, self.uses[modality], split)
+        """The features of a split, which must come from the very weights that the model reads."""
+        use, wanted = self.uses[modality], self.facts[modality]["fingerprint"]
+        store = open_features(self.home, self.manifest, use, split)
+        if store.fingerprint != wanted:
+            raise ArtifactError(
+                f"the model reads features of '{use.encoder}' with fingerprint '{wanted}', but those of "
+                f"'{self.manifest.name}' have '{store.fingerprint}' in split '{split}'. Bring back those "
+                f"weights and extract again: mmx extract {self.manifest.name} --encoder {use.encoder} "
+                f"--split {split} --overwrite"
+            )
+        return store
 
 
 @dataclass(frozen=True)
@@ -71,59 +82,26 @@ class OpenedRun:
     method: Method
     settings: Any
     model: nn.Module
-    assembly: Assembly
+    fingerprint: str
+    """Of the weights that the model has."""
+    towers: Mapping[str, Tower]
+    home: Home
+    dataset: str
 
+    @property
+    def uses(self) -> Mapping[str, TowerUse]:
+        """The encoder of each modality, as the method asks for it."""
+        return self.method.towers(self.settings)
 
-def modality_of(use: TowerUse) -> str:
-    """What a frozen tower reads, by the names of its features."""
-    return "image" if use.features[0].startswith(("image", "patch", "region")) else "text"
+    @cached_property
+    def assembly(self) -> Assembly:
+        """The run over its dataset, which is opened when it is first asked for: photos are searched without.
 
-
-def open_features(home: Home, manifest: Manifest, use: TowerUse, split: str) -> FeatureStore:
-    """The features that a frozen tower's use reads, checked to be all there.
-
-    Raises:
-        ArtifactError: when they are missing, made from another manifest, or lack a field.
-    """
-    store = FeatureStore.open(
-        home.features(manifest.name, encoder_slug(use.encoder, modality_of(use))), split, manifest.fingerprint
-    )
-    wanted = set(use.features)
-    if use.augment == "flip":
-        wanted |= {f"{field}_mirrored" for field in use.features}
-    missing = sorted(wanted - set(store.fields))
-    if missing:
-        flip = " --flip" if use.augment == "flip" else ""
-        raise ArtifactError(
-            f"the features of '{use.encoder}' over '{manifest.name}' lack {', '.join(missing)}. "
-            f"Make them again: mmx extract {manifest.name} --encoder {use.encoder}{flip} --overwrite"
-        )
-    return store
-
-
-def ensure_features(
-    home: Home, manifest: Manifest, uses: Mapping[str, TowerUse], device: str, reporter: Reporter
-) -> None:
-    """Extract what frozen towers need and nobody has extracted yet; what is there already is not touched."""
-    for modality, use in uses.items():
-        if use.trainable:
-            continue
-        folder = home.features(manifest.name, encoder_slug(use.encoder, modality_of(use)))
-        absent = [split for split in manifest.splits if not any(folder.glob(f"{split}-*.safetensors"))]
-        if absent:
-            reporter.info(
-                f"no features of '{use.encoder}' over '{manifest.name}' yet: extracting {', '.join(absent)}"
-            )
-            settings = ExtractSettings(
-                dataset=manifest.name,
-                encoders=(use.encoder,),
-                splits=tuple(absent),
-                modalities=(modality_of(use),),
-                flip=use.augment == "flip",
-                home=home,
-                device=device,
-            )
-            extract(settings, reporter)
+        Raises:
+            ArtifactError: when the dataset is not prepared.
+        """
+        manifest = Manifest.open(self.home.dataset(self.dataset))
+        return Assembly(self.home, manifest, self.uses, self.towers, self.folder.facts["towers"])
 
 
 def assemble(
@@ -157,32 +135,69 @@ def open_run(path: Path, home: Home, device: torch.device, dataset: str | None =
     """A run with its weights, over its own corpus or over another one.
 
     Raises:
-        ArtifactError: when the run, its corpus or its towers' weights are not there, or do not fit.
+        ArtifactError: when the run or its towers' weights are not there, or do not fit.
     """
     folder = RunFolder.open(path)
     method, settings, towers = rebuild(folder)
     model = method.build(settings, towers)
-    folder.load_weights(model)
-    manifest = Manifest.open(home.dataset(dataset or folder.facts["dataset"]))
-    assembly = Assembly(home, manifest, method.towers(settings), towers, folder.facts["towers"])
-    return OpenedRun(folder, method, settings, model.to(device).eval(), assembly)
+    fingerprint = _load_weights(folder, model)
+    model = model.to(device).eval()
+    dataset = dataset or folder.facts["dataset"]
+    return OpenedRun(folder, method, settings, model, fingerprint, towers, home, dataset)
+
+
+def method_of(folder: RunFolder) -> tuple[Method, Any]:
+    """The method and settings that a run was made with.
+
+    Raises:
+        ArtifactError: when this mmx has them no longer.
+    """
+    name = folder.facts["method"]
+    try:
+        method = find_method(name)
+        settings, _ = resolve(
+            method.settings, [("run", folder.facts["settings"])], f"mmx train {name} --settings"
+        )
+    except UsageError as error:
+        raise ArtifactError(
+            f"'{folder.path}' was made with what this mmx does not have: {error} "
+            "Train again, or use the mmx that made it."
+        ) from error
+    return method, settings
 
 
 def rebuild(folder: RunFolder) -> tuple[Method, Any, dict[str, Tower]]:
-    """The method, settings and empty towers that a run was made with."""
-    method = find_method(folder.facts["method"])
-    settings, _ = resolve(
-        method.settings, [("run", folder.facts["settings"])], f"mmx train {folder.facts['method']} --settings"
-    )
+    """The method, settings and empty towers that a run was made with.
+
+    Raises:
+        ArtifactError: when this mmx has them no longer, or a trained tower began with other weights.
+    """
+    method, settings = method_of(folder)
     towers = {}
     for modality, fact in folder.facts["towers"].items():
         module = _load_trainable(fact["encoder"], modality) if fact["trainable"] else None
+        if module is not None and module.fingerprint != fact["fingerprint"]:
+            raise ArtifactError(
+                f"'{folder.path}' began with the {modality} encoder '{fact['encoder']}', fingerprint "
+                f"'{fact['fingerprint']}'; here it has '{module.fingerprint}'. Bring those weights back, "
+                "or train again."
+            )
         towers[modality] = Tower(width=fact["width"], module=module)
     return method, settings, towers
 
 
+def _load_weights(folder: RunFolder, model: nn.Module) -> str:
+    """Fill a model; the fingerprint of just these weights, though a training may be writing better ones."""
+    for _ in range(2):
+        before = folder.fingerprint
+        folder.load_weights(model)
+        if folder.fingerprint == before:
+            return before
+    raise ArtifactError(f"the weights of '{folder.path}' change while they are read. Try again in a moment.")
+
+
 def _load_trainable(encoder: str, modality: str) -> nn.Module:
-    """An encoder to be trained; its BatchNorm is folded away, since averages of small batches would spoil it."""
+    """An encoder to be trained; its BatchNorm is folded away: averages of small batches would spoil it."""
     return fold(load_encoder(encoder, modality))
 
 

@@ -1,26 +1,28 @@
 """What is evaluated: one split embedded by a trained run, or by a pretrained pair of towers."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import normalize
 
 from mmx.core.device import default_precision
-from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.errors import ArtifactError, DataError, MissingExtraError, UsageError
 from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES, TowerUse
-from mmx.encoders.load import encoder_slug, resolve_name
+from mmx.encoders.load import encoder_slug, load_encoder, resolve_name
 from mmx.engine.evaluator import Embeddings, embed_split
 from mmx.engine.split_data import FeatureImages, FeatureTexts, SplitData
+from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.tasks.recall import DIRECTIONS, Ranks, ranks
-from mmx.workflows.assemble import ensure_features, open_features, open_run
+from mmx.workflows.assemble import open_run
+from mmx.workflows.frozen_features import MADE_ELSEWHERE, ensure_features, modality_of, open_features
 from mmx.workflows.import_features import import_name
 from mmx.workflows.rank_files import RankTable
 
@@ -82,9 +84,8 @@ def embed_run(
     uses = {
         modality: dataclasses.replace(use, augment="none") for modality, use in opened.assembly.uses.items()
     }
-    ensure_features(home, manifest, uses, device.type, reporter)
+    ensure_features(home, manifest, uses, device.type, reporter, [split])
     assembly = dataclasses.replace(opened.assembly, uses=uses)
-    _check_features(folder, home, manifest, uses, split)
     # What was trained and selected in full precision is measured in it.
     precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
     embeddings = embed_split(
@@ -99,17 +100,26 @@ def embed_run(
     )
     encoders = {modality: fact["encoder"] for modality, fact in folder.facts["towers"].items()}
     name, method = str(folder.path), folder.facts["method"]
-    return Embedded(name, folder.fingerprint, method, encoders, manifest, split, precision, embeddings)
+    return Embedded(name, opened.fingerprint, method, encoders, manifest, split, precision, embeddings)
 
 
 def embed_model(
-    name: str, manifest: Manifest, split: str, home: Home, device: torch.device, reporter: Reporter
+    name: str,
+    manifest: Manifest,
+    split: str,
+    home: Home,
+    device: torch.device,
+    reporter: Reporter,
+    fingerprint: str | None = None,
 ) -> Embedded:
     """One split as a pretrained pair of towers embeds it, from features that are extracted if nobody has yet.
 
+    `fingerprint` is that of the pair where it is loaded already; else it is looked at here.
+
     Raises:
         UsageError: when the split is empty or the name is unknown.
-        ArtifactError: when weights are out of reach, or the towers share no space.
+        ArtifactError: when weights are out of reach, the towers share no space, or features are of other
+            weights.
         DataError: when there is nothing to match.
     """
     records = manifest.split(split)
@@ -117,10 +127,13 @@ def embed_model(
         modality: TowerUse(_stored_name(name, modality, manifest, home), False, (f"{modality}_embedding",))
         for modality in MODALITIES
     }
-    ensure_features(home, manifest, uses, device.type, reporter)
+    wanted = fingerprint.split("+") if fingerprint else [_at_hand(use, reporter) for use in uses.values()]
+    ensure_features(home, manifest, uses, device.type, reporter, [split])
     image_store, text_store = (
         open_features(home, manifest, uses[modality], split) for modality in MODALITIES
     )
+    for store, expected in zip((image_store, text_store), wanted, strict=True):
+        _check_weights(store, expected, manifest, split)
     groups = SplitData(records, FeatureImages(image_store, ()), FeatureTexts(text_store, ()))
     with_picture = [row for row, record in enumerate(records) if record.image is not None]
     rows, captions = torch.tensor(with_picture, dtype=torch.int64), torch.arange(len(groups.text_group))
@@ -148,20 +161,35 @@ def _stored_name(name: str, modality: str, manifest: Manifest, home: Home) -> st
     return taken_in if there else resolve_name(name, modality)
 
 
-def _check_features(
-    folder: RunFolder, home: Home, manifest: Manifest, uses: Mapping[str, TowerUse], split: str
-) -> None:
-    """Frozen towers must be read through the very encoder that the run was trained with."""
-    for modality, use in uses.items():
-        trained_on = folder.facts["towers"][modality]["fingerprint"]
-        found = None if use.trainable else open_features(home, manifest, use, split).fingerprint
-        if found not in (None, trained_on):
-            raise ArtifactError(
-                f"'{folder.path}' was trained on features of '{use.encoder}' with fingerprint "
-                f"'{trained_on}', but those of '{manifest.name}' have '{found}'. "
-                "Bring back those weights and extract again: "
-                f"mmx extract {manifest.name} --encoder {use.encoder} --overwrite"
-            )
+def _at_hand(use: TowerUse, reporter: Reporter) -> str | None:
+    """The fingerprint of a tower's weights; None where they are out of reach, as for vectors made elsewhere.
+
+    Raises:
+        ArtifactError: when the tower has no vectors in a shared space.
+    """
+    if use.encoder.startswith(MADE_ELSEWHERE):
+        return None
+    try:
+        encoder = load_encoder(use.encoder, modality_of(use))
+    except (ArtifactError, MissingExtraError):
+        reporter.info(f"the weights of '{use.encoder}' are not at hand: its features are taken on trust")
+        return None
+    if encoder.embedding_width is None:
+        raise ArtifactError(
+            f"'{use.encoder}' has no {use.features[0]}, since it shares no space with another tower. "
+            "Train a matcher on it, or name a pair such as clip-vit-b32."
+        )
+    return encoder.fingerprint
+
+
+def _check_weights(store: FeatureStore, wanted: str | None, manifest: Manifest, split: str) -> None:
+    if wanted not in (None, store.fingerprint):
+        raise ArtifactError(
+            f"the {store.modality} features of '{store.encoder}' over '{manifest.name}' {split} were made by "
+            f"weights with fingerprint '{store.fingerprint}', but those at hand have '{wanted}'. "
+            f"Extract again: mmx extract {manifest.name} --encoder {store.encoder} --split {split} "
+            "--overwrite; or, if they were made elsewhere, take them in under a name of their own."
+        )
 
 
 def _check_answered(places: Ranks, dataset: str, split: str) -> None:

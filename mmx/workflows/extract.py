@@ -14,7 +14,7 @@ from mmx.core.reporter import Reporter
 from mmx.core.tower import MODALITIES
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import encoder_slug, load_encoder, modalities_of, resolve_name
-from mmx.engine.extractor import Extraction, ExtractOptions, extract_split
+from mmx.engine.extractor import Extraction, ExtractOptions, extract_split, fields_of
 from mmx.store.manifest import Manifest
 from mmx.store.writers import writing
 from mmx.workflows.import_features import ImportSource, import_features, import_source
@@ -121,6 +121,8 @@ def _run(
         for modality in modalities_of(name)
         if modality in settings.modalities
     ]
+    if settings.fields:
+        _check_fields(settings.fields, towers)
     for name, modality in dict.fromkeys(towers):
         folder = settings.home.features(manifest.name, encoder_slug(name, modality))
         options = _options(settings, modality, device)
@@ -135,11 +137,25 @@ def _run(
                 yield _row(name, modality, split, done, str(folder))
 
 
+def _check_fields(fields: tuple[str, ...], towers: list[tuple[str, str]]) -> None:
+    """Each field named must be given by one of the towers."""
+    there = dict.fromkeys(
+        name for tower in towers for name in fields_of(load_encoder(*tower), torch.device("cpu"))
+    )
+    absent = [name for name in fields if name not in there]
+    if absent:
+        raise UsageError(f"there is no field '{absent[0]}'. These encoders give: {', '.join(there)}.")
+
+
 def _imported(
     settings: ExtractSettings, manifest: Manifest, splits: tuple[str, ...], reporter: Reporter
 ) -> Iterator[ExtractRow]:
     if len(settings.encoders) != 1:
         raise UsageError("features made elsewhere need one name. Give --encoder once.")
+    refused = {"--flip": settings.flip, "--fields": settings.fields, "--batch-size": settings.batch_size}
+    given = [option for option, value in refused.items() if value]
+    if given:
+        raise UsageError(f"{', '.join(given)} cannot go with --import: no encoder is run. Leave it out.")
     options = _options(settings, "image", torch.device("cpu"))
     for found in import_features(
         settings.source, settings.encoders[0], manifest, splits, settings.home, options, reporter

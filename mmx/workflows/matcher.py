@@ -1,4 +1,4 @@
-"""Matcher: pictures and sentences in, vectors of one shared space out; a trained run or a pretrained pair of towers."""
+"""Matcher: pictures and sentences in, vectors of one space out; a trained run or a pretrained pair."""
 
 import functools
 import itertools
@@ -41,7 +41,8 @@ Encoder = ImageEncoder | TextEncoder
 class Matcher:
     """Encodes new pictures and sentences into one space, where the score of a pair is the inner product.
 
-    `name` says what encodes, `fingerprint` changes when its vectors would, `opened` is the run it comes from, if any.
+    `name` says what encodes, `fingerprint` changes when its vectors would, `opened` is the run it comes from,
+    if any.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Matcher:
     def encode_images(
         self, paths: Sequence[Path], reporter: Reporter
     ) -> tuple[Tensor, list[tuple[int, str]]]:
-        """Vectors [N, D] float32 of the readable pictures, in order, and (place, reason) of those that are not."""
+        """Vectors [N, D] float32 of readable pictures, in order, and (place, reason) of all others."""
         vectors: list[Tensor] = []
         failures: list[tuple[int, str]] = []
         view = self._tower("image").view
@@ -118,7 +119,7 @@ def _pretrained(name: str, device: torch.device) -> Matcher:
 
 def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
     task = next(task for task in opened.method.tasks if isinstance(task, Retrieval))
-    uses = opened.assembly.uses
+    uses = opened.uses
 
     @functools.cache
     def tower(modality: str) -> Encoder:
@@ -141,20 +142,21 @@ def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
         return task.encode_text(opened.model, Batch(**fields, token_mask=mask))
 
     name = opened.folder.path.name
-    return Matcher(name, opened.folder.fingerprint, opened, tower, encode_pixels, encode_tokens)
+    return Matcher(name, opened.fingerprint, opened, tower, encode_pixels, encode_tokens)
 
 
 def _tower_of(opened: OpenedRun, modality: str, device: torch.device) -> Encoder:
-    """The run's own tower where it was trained; else the frozen one by name, which must be the one features came from."""
-    tower = opened.assembly.towers[modality]
+    """The run's own tower where it was trained; else the frozen one, which must have made the features."""
+    tower = opened.towers[modality]
     if tower.module is not None:
         return tower.module
-    fact = opened.assembly.facts[modality]
+    fact = opened.folder.facts["towers"][modality]
     encoder = load_encoder(fact["encoder"], modality).to(device)
     if encoder.fingerprint != fact["fingerprint"]:
         raise ArtifactError(
             f"'{opened.folder.path}' was trained on features of '{fact['encoder']}' with fingerprint "
-            f"{fact['fingerprint']}, but the weights here have {encoder.fingerprint}. Bring back those weights, or train again."
+            f"{fact['fingerprint']}, but the weights here have {encoder.fingerprint}. "
+            "Bring back those weights, or train again."
         )
     return freeze(encoder)
 

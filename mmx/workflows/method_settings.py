@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.discover import find_method
+from mmx.core.discover import names as method_names
 from mmx.core.errors import UsageError
 from mmx.core.method import Method
 from mmx.core.names import canonical, unknown
@@ -82,7 +83,7 @@ def read_config(path: Path, method: str) -> dict[str, Any]:
     """The settings of a TOML file: those at its top, then those in a table with the method's name.
 
     Raises:
-        UsageError: when the file is absent or is not TOML.
+        UsageError: when the file is absent or is not TOML, or a table's name is no method's.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -91,6 +92,10 @@ def read_config(path: Path, method: str) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"'{path}' is not a TOML file: {error}.") from error
     tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    known = method_names("mmx.methods")
+    stranger = next((name for name in tables if canonical(name) not in known), None)
+    if stranger is not None:
+        raise unknown("method", stranger, known, f"mmx methods (a table of '{path}')")
     own = [value for name, value in tables.items() if canonical(name) == canonical(method)]
     plain = {name: value for name, value in values.items() if name not in tables}
     return {**plain, **(own[0] if own else {})}

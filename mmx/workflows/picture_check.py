@@ -18,6 +18,7 @@ MISSING = "missing"
 ODD_ASPECT = 5.0
 GIANT_PIXELS = 50_000_000
 TINY_SIDE = 16
+PUBLISHED_TWIN = "the same picture as one in a published split"
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,25 @@ def check_pictures(
 
 
 def unite_twins(checked: CheckedPictures, drawn: frozenset[str], findings: Findings) -> CheckedPictures:
-    """Put equal pictures of drawn splits into one split: that of a published twin, else of the first."""
-    homes: dict[str, str] = {}
+    """Put equal pictures of drawn splits into the split of the first; one with a published twin is left out.
+
+    Moved to its published twin, it would enlarge a split that others have published.
+    """
+    homes: dict[str, Record] = {}
     digests = checked.digests
     for record in sorted(checked.records, key=lambda record: record.id in drawn):
         if record.id in digests:
-            homes.setdefault(digests[record.id], record.split)
+            homes.setdefault(digests[record.id], record)
     records = []
     for record in checked.records:
-        home = homes.get(digests.get(record.id, ""), record.split)
-        if record.id in drawn and home != record.split:
-            findings.note("twins of the drawn split put together", f"{record.id}: {record.split} to {home}")
-            record = replace(record, split=home)
+        home = homes.get(digests.get(record.id, ""), record)
+        if record.id in drawn and home.split != record.split:
+            if home.id not in drawn:
+                findings.leave_out("record", record.id, f"{home.id} of {home.split}", PUBLISHED_TWIN)
+                continue
+            moved = f"{record.id}: {record.split} to {home.split}"
+            findings.note("twins of the drawn split put together", moved)
+            record = replace(record, split=home.split)
         records.append(record)
     return CheckedPictures(records, checked.facts)
 

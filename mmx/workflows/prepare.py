@@ -14,7 +14,7 @@ from mmx.core.home import Home
 from mmx.core.names import canonical
 from mmx.core.record import SPLITS, Record
 from mmx.core.reporter import Reporter
-from mmx.store.atomic import disk_errors
+from mmx.store.atomic import TEMPORARY_PREFIX, disk_errors
 from mmx.store.manifest import Manifest, fingerprint, write_manifest
 from mmx.workflows.findings import KEPT, REFUSED, Finding, Findings, Reject
 from mmx.workflows.picture_check import CheckedPictures, check_pictures, unite_twins
@@ -215,10 +215,8 @@ def _write(
 ) -> Manifest:
     """Move made pictures to their place, write the manifest, then remove the pictures made before."""
     folder, root = result.folder, result.image_root
-    if root != found_root.absolute() and not root.exists():
-        found_root.chmod(0o755)
-        # Not flushed one by one: that costs more than making them, and they can be made again.
-        os.rename(found_root, root)
+    if root != found_root.absolute():
+        _place_pictures(found_root, root)
     report = {
         "findings": [asdict(finding) for finding in result.findings],
         "remarks": list(result.remarks),
@@ -237,6 +235,17 @@ def _write(
     )
     _remove_old_pictures(folder, root)
     return manifest
+
+
+def _place_pictures(made: Path, root: Path) -> None:
+    """Move made pictures to their place, instead of those that are there: one of them may be damaged."""
+    made.chmod(0o755)
+    aside = root.with_name(f"{TEMPORARY_PREFIX}{root.name}")
+    if root.exists():
+        os.rename(root, aside)
+    # Not flushed one by one: that costs more than making them, and they can be made again.
+    os.rename(made, root)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_old_pictures(folder: Path, root: Path) -> None:

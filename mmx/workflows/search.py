@@ -211,11 +211,13 @@ def _galleries(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -
     if settings.folder is not None:
         return [folder_gallery(matcher, settings.folder, settings.home, reporter, settings.rebuild)]
     opened = matcher.opened
-    own = None if opened is None else opened.assembly.manifest
-    manifest = own if settings.dataset is None else Manifest.open(settings.home.dataset(settings.dataset))
-    if manifest is None:
+    if settings.dataset is not None:
+        manifest = Manifest.open(settings.home.dataset(settings.dataset))
+    elif opened is not None:
+        manifest = opened.assembly.manifest
+    else:
         raise UsageError(f"'{matcher.name}' has no dataset of its own. {WHERE_TO_SEARCH}")
-    if own is not None and manifest.name == own.name:
+    if opened is not None and manifest.name == opened.dataset:
         place = opened.folder.path / "gallery"
     else:
         place = index_folder(settings.home, f"dataset {manifest.name}", matcher.fingerprint)
@@ -230,13 +232,24 @@ def _galleries(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -
 def _embed(
     matcher: Matcher, manifest: Manifest, settings: SearchSettings, reporter: Reporter, split: str
 ) -> Embeddings:
-    """A split of a corpus in the matcher's space, from cached features."""
+    """A split of a corpus in the matcher's space, from cached features.
+
+    Raises:
+        ArtifactError: when they come from other weights than the query.
+    """
     device = find_device(settings.device)
     reporter.info(f"encoding the split '{split}' of '{manifest.name}', once")
     if matcher.opened is None:
-        return embed_model(matcher.name, manifest, split, settings.home, device, reporter).embeddings
+        weights = matcher.fingerprint
+        return embed_model(matcher.name, manifest, split, settings.home, device, reporter, weights).embeddings
     run = matcher.opened.folder
-    return embed_run(run, manifest, split, settings.home, device, BATCH, reporter).embeddings
+    embedded = embed_run(run, manifest, split, settings.home, device, BATCH, reporter)
+    if embedded.fingerprint != matcher.fingerprint:
+        raise ArtifactError(
+            f"the weights of '{run.path}' changed from '{matcher.fingerprint}' to '{embedded.fingerprint}' "
+            "meanwhile. Search again."
+        )
+    return embedded.embeddings
 
 
 def _nearest(

@@ -11,21 +11,19 @@ import torch
 from torch import nn
 
 from mmx.core.device import default_precision, find_device
-from mmx.core.discover import find_method
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.core.seed import derive_seed
-from mmx.core.settings import resolve
 from mmx.engine.evaluator import embed_split
-from mmx.engine.trainer import TrainOptions, TrainResult, Validate
+from mmx.engine.trainer import TrainOptions, TrainResult, Validate, plan_stages
 from mmx.engine.trainer import train as train_model
 from mmx.reports.curves import draw_curves
 from mmx.store.atomic import check_writable
 from mmx.store.run import RunFolder, check_free, find_run
 from mmx.tasks.recall import ranks, recall_metrics
-from mmx.workflows.assemble import Assembly, assemble
+from mmx.workflows.assemble import Assembly, assemble, method_of
 from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -40,9 +38,11 @@ class TrainSettings:
     method: str | None = None
     dataset: str | None = None
     wishes: Wishes = field(default_factory=Wishes)
-    seed: int = 0
+    seed: int | None = None
+    """None for 0, or for that of the run that is resumed."""
     device: str = "auto"
-    precision: str = "auto"
+    precision: str | None = None
+    """None for `auto`, or for that of the run that is resumed."""
     out: Path | None = None
     init: Path | None = None
     """A run whose weights are the start."""
@@ -60,6 +60,7 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
     Raises:
         UsageError: when the words do not fit together.
         ArtifactError: when the corpus, weights or the run to go on with are missing or do not fit.
+        DataError: when val has nothing to be measured on.
         ResourceError: when the run's folder cannot be written; found before any work.
         TrainingError, Interrupted: see `engine.trainer.train`.
     """
@@ -91,15 +92,30 @@ def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) 
     with run.locked():
         pass
     facts = run.facts
-    method = find_method(facts["method"])
-    values, _ = resolve(
-        method.settings, [("run", facts["settings"])], f"mmx train {facts['method']} --settings"
-    )
+    method, values = method_of(run)
     resolved = ResolvedMethod(facts["method"], method, values, facts.get("set_by", {}))
     assembly = assemble(method, values, home, facts["dataset"], str(options.device), reporter)
     _check_same(run, assembly)
     options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
-    return _train(resolved, assembly, lambda: run, None, options, reporter)
+    return _train(resolved, assembly, lambda: run, _start_again(run), options, reporter)
+
+
+def _start_again(run: RunFolder) -> RunFolder | None:
+    """The run whose weights were to be the start, where training was stopped before it had saved any state.
+
+    Raises:
+        ArtifactError: when it is gone or has other weights now.
+    """
+    init = run.facts.get("init")
+    if init is None or run.load_state() is not None:
+        return None
+    start = RunFolder.open(Path(init["run"]))
+    if start.fingerprint != init["fingerprint"]:
+        raise ArtifactError(
+            f"'{run.path}' was to start from '{start.path}' with fingerprint '{init['fingerprint']}'; it has "
+            f"'{start.fingerprint}' now. Start a new run."
+        )
+    return start
 
 
 def _train(
@@ -115,6 +131,7 @@ def _train(
     if start is not None:
         start.load_start(model)
     data, validate = assembly.data("train"), _validation(resolved, assembly, options)
+    plan_stages(resolved.method, resolved.settings, model, data, options.seed)
     run = open_run()
     reporter.info(
         f"training {resolved.name} on '{assembly.manifest.name}', {options.device}, into {run.path}"
@@ -125,7 +142,19 @@ def _train(
 
 
 def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOptions) -> Validate:
-    """What measures a model on val."""
+    """What measures a model on val.
+
+    Raises:
+        DataError: when val has no picture, or no caption.
+    """
+    records = assembly.manifest.split("val")
+    pictures = sum(record.image is not None for record in records)
+    captions = sum(len(record.captions) for record in records)
+    if not pictures or not captions:
+        raise DataError(
+            f"'{assembly.manifest.name}' val has {pictures} pictures and {captions} captions: nothing can be "
+            "matched to select weights by. Prepare it with both."
+        )
     task, data = resolved.method.tasks[0], assembly.data("val")
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -144,12 +173,13 @@ def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOpti
 
 
 def _options(settings: TrainSettings) -> TrainOptions:
-    if settings.precision not in PRECISIONS:
-        raise UsageError(f"there is no precision '{settings.precision}'. There are: {', '.join(PRECISIONS)}.")
+    precision = settings.precision or "auto"
+    if precision not in PRECISIONS:
+        raise UsageError(f"there is no precision '{precision}'. There are: {', '.join(PRECISIONS)}.")
     device = find_device(settings.device)
-    precision = default_precision(device) if settings.precision == "auto" else settings.precision
+    precision = default_precision(device) if precision == "auto" else precision
     steps, seconds = parse_interval(settings.save_every)
-    options = TrainOptions(settings.seed, device, precision, settings.workers, save_steps=steps)
+    options = TrainOptions(settings.seed or 0, device, precision, settings.workers, save_steps=steps)
     return options if seconds is None else replace(options, save_seconds=seconds)
 
 
@@ -192,7 +222,7 @@ def _facts(
         "settings": vars(resolved.settings),
         "set_by": dict(resolved.set_by),
         "towers": dict(assembly.facts),
-        "init": None if start is None else {"run": str(start.path), "fingerprint": start.fingerprint},
+        "init": start and {"run": str(start.path.absolute()), "fingerprint": start.fingerprint},
         "seed": options.seed,
         "device": str(options.device),
         "precision": options.precision,
@@ -203,9 +233,8 @@ def _facts(
 def _refuse_changes(settings: TrainSettings, run: RunFolder) -> None:
     """A resumed run is the run it was."""
     given = settings.wishes.given()
-    given += [
-        option for option, value in (("--out", settings.out), ("--init", settings.init)) if value is not None
-    ]
+    fixed = {"out": None, "init": None, "seed": run.facts["seed"], "precision": run.facts.get("precision")}
+    given += [f"--{name}" for name, kept in fixed.items() if getattr(settings, name) not in (None, kept)]
     if given:
         raise UsageError(
             f"a resumed run keeps its settings: leave out {', '.join(given)}, or start a new run."

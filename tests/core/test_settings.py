@@ -1,4 +1,6 @@
-"""Settings: later layers win, every value is read as its type and held to its bounds, and each remembers its source."""
+"""Settings: later layers win, every value is read as its type and held to its bounds, and each remembers
+its source.
+"""
 
 from dataclasses import dataclass
 

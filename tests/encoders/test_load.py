@@ -1,6 +1,7 @@
 """Encoders by name: what a name means, what a wrong one is answered, and what happens without a network."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -163,6 +164,51 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(UsageError, match="no kind of encoder 'gpt2'"):
         load_encoder(f"file:{tmp_path}", "text")
+
+
+def test_a_text_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    random_twins.random_text("bert").network.save_pretrained(tmp_path)
+
+    with pytest.raises(ArtifactError, match=r"holds no tokenizer: one of tokenizer\.json, vocab\.txt"):
+        load_encoder(f"file:{tmp_path}", "text")
+
+
+def test_a_tokenizer_that_knows_no_word_is_refused(tmp_path: Path) -> None:
+    random_twins.random_text("bert").network.save_pretrained(tmp_path)
+    _save_words(tmp_path, ("[PAD]", "[UNK]"))
+
+    with pytest.raises(ArtifactError, match="knows not one word"):
+        load_encoder(f"file:{tmp_path}", "text")
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind", "file"),
+    [
+        ("image", "vit", "preprocessor_config.json"),
+        ("text", "bert", "1_Pooling/config.json"),
+        ("text", "bert", "sentence_bert_config.json"),
+    ],
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1]",
+        '{"image_mean": ["x"], "pooling_mode_mean_tokens": "yes", "max_seq_length": "long"}',
+        '{"size": {"height": "tall"}, "pooling_mode_mean_tokens": 3, "max_seq_length": -1}',
+    ],
+)
+def test_a_malformed_file_beside_the_weights_is_named(
+    modality: str, kind: str, file: str, content: str, tmp_path: Path
+) -> None:
+    make = random_twins.random_image if modality == "image" else random_twins.random_text
+    make(kind).network.save_pretrained(tmp_path)
+    _save_words(tmp_path, ("[PAD]", "[UNK]", "a", "dog"))
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(content)
+
+    with pytest.raises(ArtifactError, match=re.escape(file)):
+        load_encoder(f"file:{tmp_path}", modality)
 
 
 def _save_words(folder: Path, words: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from mmx.core.errors import ArtifactError, DataError, ResourceError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.encoders.load import load_encoder
+from mmx.engine import extractor
 from mmx.engine.extractor import Extraction, ExtractOptions, extract_split
 from mmx.store.features import FeatureStore
 from mmx.store.images import read_pixels
@@ -134,6 +135,32 @@ def test_features_of_another_making_are_in_the_way_until_overwritten(
     assert FeatureStore.open(folder, "test", manifest.fingerprint).encoder == "random:vit"
 
 
+class _Stopped(RuntimeError):
+    """Raised by a disk that breaks."""
+
+
+@pytest.mark.parametrize("shard_records", [3, 5])
+def test_old_shards_stay_until_the_new_ones_are_there(
+    shard_records: int, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "f"
+    _extract(manifest, folder)
+    before = contents(folder)
+
+    def break_down(*_: object) -> None:
+        raise _Stopped
+
+    with monkeypatch.context() as broken:
+        broken.setattr(extractor, "save_shard", break_down)
+        with pytest.raises(_Stopped):
+            _extract(manifest, folder, "random:vit", overwrite=True, shard_records=shard_records)
+    assert contents(folder) == before
+
+    _extract(manifest, folder, "random:vit", overwrite=True, shard_records=shard_records)
+    assert len(contents(folder)) == -(-10 // shard_records)
+    assert not set(before.values()) & set(contents(folder).values())
+
+
 def test_a_field_that_the_encoder_does_not_give_is_answered_with_those_it_gives(
     manifest: Manifest, tmp_path: Path
 ) -> None:
@@ -149,7 +176,9 @@ def test_an_unreadable_picture_is_named_and_finished_shards_stay(manifest: Manif
     broken.write_bytes(whole[:50])
     folder = tmp_path / "f"
 
-    with pytest.raises(DataError, match=r"p7\.png' of record 'id7' cannot be read.*--on-error skip"):
+    with pytest.raises(
+        DataError, match=r"p7\.png' of record 'id7' cannot be read.*mmx prepare small --raw FOLDER"
+    ):
         _extract(manifest, folder)
     assert len(contents(folder)) == 2
 

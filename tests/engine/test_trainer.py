@@ -123,15 +123,24 @@ def test_a_finished_training_stays_as_it_is_when_it_is_resumed(unbroken: Path) -
 
 
 def test_the_log_has_each_step_once_and_an_epoch_line_for_each_epoch(unbroken: Path) -> None:
-    """6 batches an epoch: 2 steps by threes, 3 by twos. 4 + 9 steps in all, and every second is logged."""
+    """6 batches an epoch: 2 steps by threes, 3 by twos. 4 + 9 steps; every second and the last is logged."""
     log = read_log(unbroken)
 
-    assert [line["step"] for line in log if line["kind"] == "step"] == [2, 4, 6, 8, 10, 12]
+    assert [line["step"] for line in log if line["kind"] == "step"] == [2, 4, 6, 8, 10, 12, 13]
     assert [(line["stage"], line["epoch"]) for line in log if line["kind"] == "epoch"] == [
         ("first", 1), ("first", 2), ("second", 1), ("second", 2), ("second", 3)
     ]  # fmt: skip
     assert set(log[0]) == {"kind", "stage", "epoch", "step", "loss", "grad_norm", "clip_share", "lr"}
     assert set(log[0]["loss"]) == {"total", "i2t", "t2i"}
+
+
+def test_the_last_steps_of_a_stage_have_a_line_of_their_own(tmp_path: Path) -> None:
+    """6 steps a stage: with a line every fourth, none spans both stages and none is lost."""
+    stages = [stage("a", epochs=1), stage("b", epochs=1)]
+    Training(tmp_path / "run", stages=stages, options=TrainOptions(log_every=4))()
+
+    lines = [line for line in read_log(tmp_path / "run") if line["kind"] == "step"]
+    assert [(line["stage"], line["step"]) for line in lines] == [("a", 4), ("a", 6), ("b", 8), ("b", 12)]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:

@@ -50,13 +50,23 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -
     assert (tmp_path / "file").read_text() == "old" and not litter(tmp_path)
 
 
-def test_a_folder_takes_the_place_of_the_old_one_as_a_whole(tmp_path: Path) -> None:
-    for text in ("old", "new"):
-        with atomic_folder(tmp_path / "folder") as temporary:
-            (temporary / text).write_text(text)
+def test_a_folder_is_seen_as_a_whole(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "file").write_text("whole")
+        assert not (tmp_path / "folder").exists()
 
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
     assert not litter(tmp_path)
+
+
+def test_a_folder_that_holds_something_is_never_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("old")
+
+    with pytest.raises(ValueError, match="holds something already"), atomic_folder(tmp_path / "folder"):
+        pass
+
+    assert (tmp_path / "folder" / "old").read_text() == "old" and not litter(tmp_path)
 
 
 def test_a_folder_whose_filling_fails_is_never_seen(tmp_path: Path) -> None:

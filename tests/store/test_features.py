@@ -86,7 +86,6 @@ def test_a_store_tells_what_made_it(tmp_path: Path) -> None:
 
     assert (store.encoder, store.fingerprint, store.modality) == ("random:x", "f1", "image")
     assert (store.width, store.rows) == (3, 10)
-    assert store.embedding_width is None
     assert store.read_images("image_features", torch.tensor([], dtype=torch.int64)).shape == (0, 3)
 
 

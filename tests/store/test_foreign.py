@@ -102,6 +102,14 @@ def test_a_broken_file_of_ids_is_named(name: str, content: bytes, tmp_path: Path
         read_id_table(tmp_path / name)
 
 
+def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        numpy.savez(file, a=numpy.ones((2, 2)))
+
+    with pytest.raises(ArtifactError, match=r"a\.npy' is an archive of arrays"):
+        read_array(tmp_path / "a.npy", "image")
+
+
 def test_the_digest_follows_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     before = digest_files([tmp_path / "a"])

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mmx.core.errors import ArtifactError, DataError
+from mmx.store import hub
 from mmx.store.hub import is_saved_dataset, open_hub, open_saved
 
 
@@ -50,6 +51,16 @@ def test_splits_come_under_the_names_they_have(
     splits = open_hub(str(tmp_path / "files"))
 
     assert [(split.name, len(split.data)) for split in splits] == [("train", 2), ("validation", 2)]
+
+
+def test_a_hub_is_not_asked_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule is the one that encoders follow."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    monkeypatch.setattr(hub, "reachable", lambda url: pytest.fail("the hub was asked"))
+
+    with pytest.raises(ArtifactError, match="no hub can be reached"):
+        open_hub("nobody/nothing")
 
 
 def test_what_cannot_be_had_names_the_cache_and_the_ways_on() -> None:

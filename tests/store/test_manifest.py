@@ -132,6 +132,30 @@ def test_a_writer_killed_after_corpus_json_leaves_the_new_manifest(folder: Path)
     assert Manifest.open(folder).split("train") == RECORDS["train"]
 
 
+def test_a_writer_that_fails_after_a_killed_one_leaves_the_only_valid_files(
+    folder: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "manifest").rename(folder / "manifest.next")
+
+    def killed(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmx.store.manifest.write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(folder, "mine", pictures, {"val": [Record("v", "val", "a.png", ("new",))]})
+
+    assert Manifest.open(folder).split("train") == RECORDS["train"]
+
+
+def test_half_of_a_manifest_is_no_hindrance_to_the_next_writer(folder: Path, pictures: Path) -> None:
+    (folder / "manifest.next").mkdir()
+    (folder / "manifest.next" / "train.parquet").write_bytes(b"half")
+
+    write_manifest(folder, "mine", pictures, {"val": [Record("v", "val", "a.png", ("new",))]})
+
+    assert Manifest.open(folder).splits == ["val"]
+
+
 def test_writing_again_takes_the_place_of_the_old_manifest(folder: Path, pictures: Path) -> None:
     write_manifest(folder, "mine", pictures, {"val": [Record("v", "val", "a.png", ("new",))]})
 

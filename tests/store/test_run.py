@@ -81,6 +81,17 @@ def test_the_best_weights_and_their_metrics_come_back(run: RunFolder) -> None:
     assert run.metrics() == {"val": {"rsum": 1.5}}
 
 
+def test_better_weights_leave_the_evaluations_that_were_recorded(run: RunFolder) -> None:
+    run.write_best(nn.Linear(2, 2), {"val": {"rsum": 1.5}})
+    (run.path / "metrics.json").write_text(
+        json.dumps({"val": {"rsum": 1.5}, "evaluations": [{"split": "test"}]})
+    )
+
+    run.write_best(nn.Linear(2, 2), {"val": {"rsum": 2.5}})
+
+    assert run.metrics() == {"val": {"rsum": 2.5}, "evaluations": [{"split": "test"}]}
+
+
 def test_a_run_without_weights_says_how_to_go_on(run: RunFolder) -> None:
     assert run.metrics() == {}
     with pytest.raises(ArtifactError, match=r"has no weights yet\. Go on with: mmx train --resume"):

@@ -60,6 +60,7 @@ def test_chosen_modalities_and_fields_are_all_that_is_made(
         ({"splits": ("train",)}, "no split 'train'"),
         ({"shard": "3/3"}, "'3/3' is no share"),
         ({"shard": "x"}, "'x' is no share"),
+        ({"fields": ("image_features", "text_featurs")}, r"no field 'text_featurs'.*text_features"),
         ({"batch_size": 0}, "--batch-size 0 is too small"),
         ({"encoders": ("import:mine",)}, "has no network"),
     ],
@@ -138,9 +139,9 @@ def test_embeddings_are_kept_at_unit_length(
     )
 
     store = _store(home, manifest, "clip-vit-b32", "image")
-    assert store.embedding_width == 3
-    norms = store.read_images("image_embedding", torch.arange(10)).norm(dim=1)
-    torch.testing.assert_close(norms, torch.ones(10), atol=1e-3, rtol=0)
+    vectors = store.read_images("image_embedding", torch.arange(10))
+    assert vectors.shape == (10, 3)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(10), atol=1e-3, rtol=0)
 
 
 def test_a_foreign_vector_that_is_no_number_names_its_row(
@@ -155,16 +156,69 @@ def test_a_foreign_vector_that_is_no_number_names_its_row(
         _import(home, reporter, ImportSource(tmp_path, images=Path("i.npy"), ids=Path("i.txt")))
 
 
-def test_other_vectors_under_the_same_name_are_in_the_way(
+def _first_numbers(home: Home, manifest: Manifest) -> list[int]:
+    store = _store(home, manifest, "import:mine", "image")
+    return store.read_images("image_features", torch.arange(10))[:, 0].int().tolist()
+
+
+def test_corrected_ids_or_vectors_are_taken_in_anew(
     home: Home, manifest: Manifest, reporter: SilentReporter, tmp_path: Path
 ) -> None:
     _vectors(tmp_path, manifest)
     source = ImportSource(tmp_path, images=Path("i.npy"), ids=Path("i.txt"))
     _import(home, reporter, source)
-    numpy.save(tmp_path / "i.npy", numpy.load(tmp_path / "i.npy") + 1)
 
-    with pytest.raises(ArtifactError, match="made with fingerprint"):
-        _import(home, reporter, source)
+    (tmp_path / "i.txt").write_text("".join(f"x/p{row}.jpg\n" for row in range(10)))
+    _import(home, reporter, source)
+    assert _first_numbers(home, manifest) == list(reversed(range(10)))
+
+    numpy.save(tmp_path / "i.npy", numpy.load(tmp_path / "i.npy") + 1)
+    _import(home, reporter, source)
+    assert _first_numbers(home, manifest) == list(reversed(range(1, 11)))
+
+
+def test_vectors_made_into_another_field_are_in_the_way(
+    home: Home, manifest: Manifest, reporter: SilentReporter, tmp_path: Path
+) -> None:
+    _vectors(tmp_path, manifest)
+    source = ImportSource(tmp_path, images=Path("i.npy"), ids=Path("i.txt"))
+    _import(home, reporter, source)
+
+    with pytest.raises(ArtifactError, match=r"made with fields.*--overwrite"):
+        _import(home, reporter, replace(source, as_embedding=True))
+
+
+def test_splits_taken_in_from_different_files_are_of_one_encoder(
+    home: Home, reporter: SilentReporter, tmp_path: Path
+) -> None:
+    home.dataset("small").mkdir(parents=True)
+    splits = {split: [Record(split, split, f"{split}.jpg")] for split in ("train", "test")}
+    made = write_manifest(home.dataset("small"), "small", home.dataset("small"), splits)
+    for number, split in enumerate(splits):
+        numpy.save(tmp_path / f"{split}.npy", numpy.float32([[number, 1]]))
+        (tmp_path / f"{split}.txt").write_text(f"{split}.jpg\n")
+        source = ImportSource(tmp_path, images=Path(f"{split}.npy"), ids=Path(f"{split}.txt"))
+        settings = ExtractSettings("small", ("mine",), (split,), home=home, source=source)
+        extract(settings, reporter)
+
+    folder = home.features("small", encoder_slug("import:mine", "image"))
+    train, test = (FeatureStore.open(folder, split, made.fingerprint) for split in splits)
+    assert train.fingerprint == test.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"flip": True}, {"fields": ("image_features",)}, {"batch_size": 8}],
+    ids=lambda c: next(iter(c)),
+)
+def test_what_only_an_encoder_heeds_is_refused_with_an_import(
+    changes: dict, home: Home, manifest: Manifest, reporter: SilentReporter, tmp_path: Path
+) -> None:
+    _vectors(tmp_path, manifest)
+    source = ImportSource(tmp_path, images=Path("i.npy"), ids=Path("i.txt"))
+
+    with pytest.raises(UsageError, match="cannot go with --import"):
+        extract(ExtractSettings("small", ("mine",), home=home, source=source, **changes), reporter)
 
 
 def test_what_is_missing_from_an_import_is_asked_for(

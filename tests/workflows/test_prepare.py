@@ -18,8 +18,12 @@ from PIL import Image
 
 from mmx.core.errors import ArtifactError, DataError, MmxError, ResourceError, UsageError
 from mmx.core.home import Home
+from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
+from mmx.store.inspection import PictureFacts
 from mmx.store.manifest import Manifest
+from mmx.workflows.findings import Findings
+from mmx.workflows.picture_check import CheckedPictures, unite_twins
 from mmx.workflows.prepare import PrepareResult, PrepareSettings, prepare, read_share
 
 
@@ -82,6 +86,20 @@ def test_preparing_again_changes_nothing_and_leaves_nothing_behind(home: Home) -
 
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert len(list(home.dataset("toy").glob("images-*"))) == 1
+    assert not list(home.dataset("toy").glob(".mmx-tmp-*"))
+
+
+def test_preparing_again_mends_a_damaged_picture_of_a_made_corpus(home: Home) -> None:
+    options = {"scenes": "20", "size": "32"}
+    run("toy", options=options)
+    manifest = Manifest.open(home.dataset("toy"))
+    path = manifest.image_path(manifest.split("train")[0])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20])
+
+    run("toy", options=options)
+
+    assert path.read_bytes() == whole
     assert not list(home.dataset("toy").glob(".mmx-tmp-*"))
 
 
@@ -265,6 +283,22 @@ def test_a_drawn_split_divides_neither_identities_nor_copies(tmp_path: Path, hom
     assert "the same picture in two splits" not in found(result)
     assert len(records) == 40
     assert any("by identity with seed 0" in remark for remark in result.remarks)
+
+
+def test_a_drawn_record_with_a_published_twin_is_left_out_and_the_published_split_stays_as_it_is() -> None:
+    def record(name: str, split: str) -> Record:
+        return Record(name, split, f"{name}.png", ("x",))
+
+    records = [record("a", "train"), record("b", "val"), record("c", "train"), record("p", "test")]
+    digests = {"a": "1", "b": "1", "c": "2", "p": "2"}
+    facts = {name: PictureFacts(4, 4, digest, 0, bytes(192)) for name, digest in digests.items()}
+    findings = Findings(fail=False)
+
+    united = unite_twins(CheckedPictures(records, facts), frozenset("abc"), findings)
+
+    assert [(row.id, row.split) for row in united.records] == [("a", "train"), ("b", "train"), ("p", "test")]
+    assert [(reject.source, reject.value) for reject in findings.rejects] == [("c", "p of test")]
+    assert findings.rejects[0].reason == "the same picture as one in a published split"
 
 
 def test_an_id_that_stands_twice_is_left_out(raw: Path) -> None:

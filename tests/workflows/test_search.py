@@ -1,5 +1,6 @@
 """Search with a stub matcher: a picture is its colour, a sentence the colours it names: ranks can be read."""
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -283,12 +284,29 @@ def test_a_split_is_encoded_once_and_again_when_the_run_changes(corpus: Manifest
         split_gallery(tmp_path / "g", corpus, "test", "f1", embed, listener)
 
 
+def test_hits_lie_where_the_pictures_are_now(corpus: Manifest, tmp_path: Path, home: Home) -> None:
+    """Prepared again from a folder that was moved, a corpus keeps its fingerprint."""
+
+    def gallery_of(manifest: Manifest):
+        embed = functools.partial(embeddings, corpus)
+        return split_gallery(tmp_path / "g", manifest, "train", "f1", embed, SilentReporter())
+
+    assert gallery_of(corpus).entries[0].path == str(tmp_path / "photos" / "a.png")
+    records = {split: corpus.split(split) for split in corpus.splits}
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    moved = write_manifest(home.dataset("colours"), "colours", tmp_path / "moved", records)
+
+    assert moved.fingerprint == corpus.fingerprint
+    assert gallery_of(moved).entries[0].path == str(tmp_path / "moved" / "a.png")
+
+
 @pytest.fixture
 def own(corpus: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubMatcher:
     """A matcher whose run has kept the galleries of its own corpus."""
     matcher = StubMatcher()
     folder = SimpleNamespace(path=tmp_path / "run")
-    matcher.opened = SimpleNamespace(folder=folder, assembly=SimpleNamespace(manifest=corpus))
+    assembly = SimpleNamespace(manifest=corpus)
+    matcher.opened = SimpleNamespace(folder=folder, dataset=corpus.name, assembly=assembly)
     for split in corpus.splits:
         split_gallery(
             folder.path / "gallery",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,15 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmx.core.errors import ArtifactError, DeviceError, Interrupted, ResourceError, UsageError
+from mmx.core.errors import ArtifactError, DataError, DeviceError, Interrupted, ResourceError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.engine import stage_run
 from mmx.store.checkpoint import read_weights
+from mmx.store.manifest import write_manifest
 from mmx.store.run import RunFolder, newest_run
-from mmx.workflows.method_settings import Wishes, read_config, resolve_method, settings_table
+from mmx.workflows.method_settings import Wishes
 from mmx.workflows.prepare import PrepareSettings, prepare
 from mmx.workflows.train import TrainSettings, parse_interval, train
+from tests.small_corpus import make_corpus
 
 METHOD = "attention-clip"
 SMALL = ("attention_width=8", "width=8", "batch_size=8", "average=0.5")
@@ -118,6 +121,8 @@ def test_a_run_is_resumed_by_its_name_too(asked: TrainSettings, reporter) -> Non
         ({"wishes": Wishes(flags={"epochs": 3})}, "leave out --epochs"),
         ({"wishes": Wishes(preset="tiny", assignments=("lr=1",))}, "leave out --preset, --set"),
         ({"out": Path("x")}, "leave out --out"),
+        ({"seed": 1}, "leave out --seed"),
+        ({"precision": "bf16"}, "leave out --precision"),
         ({"dataset": "other"}, "has the dataset 'toy', not 'other'"),
     ],
 )
@@ -136,6 +141,80 @@ def test_a_run_whose_corpus_was_prepared_anew_is_not_resumed(asked: TrainSetting
 
     with pytest.raises(ArtifactError, match="prepared anew since"):
         train(TrainSettings(resume=result.run, home=asked.home, device="cpu"), reporter)
+
+
+def stopped_before_any_state(asked: TrainSettings, reporter, start: Path) -> Path:
+    """A run as a kill between its settings and its first state leaves it."""
+    started = replace(asked, init=start, out=asked.out.with_name("started"))
+    result = train(started, reporter)
+    for name in ("state", "model.safetensors", "metrics.json", "log.jsonl"):
+        path = result.run / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return result.run
+
+
+def test_a_run_killed_before_its_first_state_still_starts_from_the_weights_it_was_given(
+    asked: TrainSettings, reporter
+) -> None:
+    start = train(asked, reporter).run
+    whole = train(replace(asked, init=start, out=asked.out.with_name("whole")), reporter).run
+    run = stopped_before_any_state(asked, reporter, start)
+
+    train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
+
+    assert_equal(run, whole)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_weights_to_start_from_that_are_gone_or_others_now_are_told(
+    gone: bool, asked: TrainSettings, reporter
+) -> None:
+    start = train(asked, reporter).run
+    run = stopped_before_any_state(asked, reporter, start)
+    if gone:
+        shutil.rmtree(start)
+    else:
+        facts = json.loads((start / "settings.json").read_text())
+        (start / "settings.json").write_text(json.dumps({**facts, "method": "other"}))
+
+    with pytest.raises(ArtifactError, match="no run at" if gone else "was to start from"):
+        train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
+
+
+def test_a_stage_that_does_not_fit_leaves_the_folder_free(asked: TrainSettings, reporter) -> None:
+    wrong = Wishes(preset="tiny", assignments=(*SMALL, "train_text=true", "text_blocks=99"))
+
+    with pytest.raises(UsageError, match="99 blocks"):
+        train(replace(asked, wishes=wrong), reporter)
+
+    assert not asked.out.exists()
+
+
+def test_a_val_split_with_nothing_to_match_is_found_before_training(
+    home: Home, reporter, tmp_path: Path
+) -> None:
+    manifest = make_corpus(home, "mute", split="train")
+    val = [replace(manifest.split("train")[0], id="v", split="val", captions=())]
+    records = {"train": manifest.split("train"), "val": val}
+    write_manifest(manifest.folder, "mute", manifest.image_root, records)
+    settings = TrainSettings(METHOD, "mute", Wishes(preset="tiny"), device="cpu", out=tmp_path / "run")
+
+    with pytest.raises(DataError, match="'mute' val has 1 pictures and 0 captions"):
+        train(replace(settings, home=home.root), reporter)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_settings_that_are_no_more_is_an_artefact_of_another_version(
+    asked: TrainSettings, reporter
+) -> None:
+    run = train(asked, reporter).run
+    facts = json.loads((run / "settings.json").read_text())
+    facts["settings"]["margin_of_old"] = 1
+    (run / "settings.json").write_text(json.dumps(facts))
+
+    with pytest.raises(ArtifactError, match="margin_of_old"):
+        train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
 
 
 def test_a_run_under_way_is_not_resumed_by_another_process(asked: TrainSettings, reporter) -> None:
@@ -189,53 +268,6 @@ def test_a_folder_with_something_in_it_is_not_trained_into(asked: TrainSettings,
 
     with pytest.raises(UsageError, match="is not empty"):
         train(asked, reporter)
-
-
-def test_each_layer_of_settings_wins_over_the_ones_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Default, preset, file, variable, --set, flag: each sets what comes after it too."""
-    (tmp_path / "c.toml").write_text("width = 11\nheads = 1\nlr = 0.5\nbatch_size = 11\nepochs = 11\n")
-    for name in ("HEADS", "LR", "BATCH_SIZE", "EPOCHS"):
-        monkeypatch.setenv(f"MMX_{name}", "2")
-    assignments = ("lr=3", "batch_size=3", "epochs=3")
-    wishes = Wishes("tiny", tmp_path / "c.toml", assignments, {"batch_size": 4, "epochs": None})
-
-    resolved = resolve_method("attention_clip", wishes)
-
-    values, by = vars(resolved.settings), resolved.set_by
-    assert (values["image_encoder"], by["image_encoder"]) == ("random:resnet", "preset tiny")
-    assert (values["width"], by["width"]) == (11, str(tmp_path / "c.toml"))
-    assert (values["heads"], by["heads"]) == (2, "MMX_HEADS")
-    assert (values["lr"], by["lr"]) == (3.0, "--set")
-    assert (values["epochs"], by["epochs"]) == (3, "--set")
-    assert (values["batch_size"], by["batch_size"]) == (4, "--batch-size")
-    assert by["text_lr"] == "default"
-
-
-def test_a_file_may_hold_a_table_for_each_method(tmp_path: Path) -> None:
-    path = tmp_path / "c.toml"
-    path.write_text("epochs = 1\nlr = 0.1\n[attention_clip]\nlr = 0.2\n[other]\nmargin = 3\n")
-
-    assert read_config(path, METHOD) == {"epochs": 1, "lr": 0.2}
-
-
-@pytest.mark.parametrize(("text", "words"), [("lr = ", "is not a TOML file"), (None, "cannot be read")])
-def test_a_broken_or_absent_file_is_named(text: str | None, words: str, tmp_path: Path) -> None:
-    if text is not None:
-        (tmp_path / "c.toml").write_text(text)
-
-    with pytest.raises(UsageError, match=words):
-        read_config(tmp_path / "c.toml", METHOD)
-
-
-def test_the_settings_can_be_read_without_a_corpus(home: Home) -> None:
-    rows = {row.name: row for row in settings_table(METHOD, Wishes(flags={"lr": 0.5}))}
-
-    assert (rows["lr"].value, rows["lr"].set_by) == (0.5, "--lr")
-    assert all(row.help and row.source for row in rows.values())
-    with pytest.raises(UsageError, match="name a method"):
-        settings_table(None, Wishes())
 
 
 def test_an_interval_is_steps_or_time() -> None:

@@ -156,7 +156,7 @@ class AttentionClipSettings:
     )
     factor: float = setting(0.8, "What plateau multiplies the rates by.", source=TABLE, low=0, high=1)
     clip_norm: float | None = setting(
-        None, "Largest norm of the gradient; none for no limit.", source=TABLE, low=0
+        None, "Largest norm of the gradient; none for no limit.", source=TABLE, low=1e-6
     )
     average: float = setting(
         0.0,

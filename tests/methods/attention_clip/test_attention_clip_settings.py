@@ -37,8 +37,13 @@ def test_the_paper_preset_is_table_1_of_the_seed() -> None:
     assert (settings.loss, settings.learn_temperature) == ("faithful", False)
 
 
+def test_a_gradient_cannot_be_clipped_to_nothing() -> None:
+    with pytest.raises(UsageError, match=r"clip_norm=0\.0 is out of bounds"):
+        preset("paper", clip_norm=0)
+
+
 def test_encoders_join_after_the_new_layers_when_asked_to() -> None:
-    first, second = METHOD.stages(preset("offline-tuned", head_epochs=3))
+    first, second = METHOD.stages(preset("offline-tuned", train_text=True, head_epochs=3))
 
     assert (first.name, first.epochs) == ("heads", 3)
     assert {prefix for group in first.groups for prefix in group.prefixes}.isdisjoint(
@@ -54,7 +59,7 @@ def test_new_layers_may_slow_down_when_the_encoders_join() -> None:
 
 
 def test_depth_and_decay_of_the_encoders_reach_their_groups() -> None:
-    settings = preset("offline-tuned", image_blocks=3, text_blocks=2, layer_decay=0.7, head_epochs=0)
+    settings = preset("offline-tuned", train_text=True, image_blocks=3, text_blocks=2, layer_decay=0.7)
     groups = {group.name: group for group in METHOD.stages(settings)[-1].groups}
 
     assert (groups["image_tower"].last_blocks, groups["image_tower"].layer_decay) == (3, 0.7)

@@ -1,4 +1,4 @@
-"""Whether a site can be reached, found out in seconds instead of after a long silence."""
+"""Whether a hub may be asked, and whether it can be reached: found out in seconds, not by a long silence."""
 
 import os
 import socket
@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 PATIENCE = 3.0
 """Seconds to wait for a first answer, name look-up included."""
 PORTS = {"http": 80, "https": 443}
-WAYS_ON = (
-    'or use what needs no network: --encoder offline (pip install "mmx[offline]"), or --encoder file:PATH.'
-)
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+"""Variables of the environment any of which keeps hubs from being asked."""
 
 
 def offline() -> bool:
     """Whether the environment says that no hub is to be asked."""
-    said = {os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
+    said = {os.environ.get(name, "").upper() for name in OFFLINE}
     return bool(said & {"1", "TRUE", "YES", "ON"})
 
 
