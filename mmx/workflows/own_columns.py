@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmx.core.errors import DataError
@@ -53,8 +53,10 @@ class Gathered:
 class Gatherer:
     """Reads row after row and keeps one entry a picture; pictures within rows are written to a folder."""
 
-    def __init__(self, columns: Mapping[str, str], workplace: Path) -> None:
+    def __init__(self, columns: Mapping[str, str], workplace: Path, names_only: bool = False) -> None:
+        """Take columns by meaning, a folder to unpack to, and whether paths lead through a foreign folder."""
         self._columns = columns
+        self._names_only = names_only
         self._folder = workplace / UNPACKED
         self._found: dict[tuple[str, str | None], Gathered] = {}
         self.rejects: list[dict[str, Any]] = []
@@ -70,7 +72,7 @@ class Gatherer:
             self.rejects.append({"source": source, "value": value, "reason": "no picture in the row"})
             return
         try:
-            image = relative_path(image)
+            image = relative_path(PurePosixPath(image).name if self._names_only else image)
         except ValueError as error:
             self.rejects.append({"source": source, "value": image, "reason": str(error)})
             return

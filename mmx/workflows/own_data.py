@@ -17,9 +17,11 @@ from mmx.workflows.class_folders import read_class_folders
 from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, Gatherer, find_columns
 
 HUB = "hub:"
+PATHS = ("relative", "names")
 OWN_OPTIONS = {
     "seed": "0",
     "shares": "80/10/10",
+    "paths": "relative",
     "images": "",
     "image": "",
     "caption": "",
@@ -58,6 +60,11 @@ def read_own(raw: str, options: Mapping[str, str], workplace: Path, reporter: Re
         UsageError: for a split that cannot be drawn.
     """
     shares = read_shares(options["shares"])
+    if options["paths"] not in PATHS:
+        raise UsageError(
+            f"paths='{options['paths']}' is not possible. They are: relative (to the folder of pictures), "
+            "or names (whatever folders a table of foreign making puts before them)."
+        )
     if raw.startswith(HUB):
         reading = _from_hub(open_hub(raw.removeprefix(HUB)), options, workplace, reporter)
     else:
@@ -208,7 +215,7 @@ def _gather(
         for source in filled:
             here = find_columns(source.columns, options, source.name)
             if gatherer is None:
-                columns, gatherer = here, Gatherer(here, workplace)
+                columns, gatherer = here, Gatherer(here, workplace, options["paths"] == "names")
             elif here != columns:
                 raise DataError(
                     f"'{source.name}' has other columns than '{filled[0].name}'. Give all the same ones."

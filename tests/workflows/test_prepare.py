@@ -535,3 +535,12 @@ def test_real_photos_with_a_holdout_give_five_one_and_one_thousand(real_data: Pa
         "test": 1000,
     }
     assert result.rejects == []
+
+
+def test_paths_through_a_foreign_folder_can_be_taken_by_name(home: Home, tmp_path: Path) -> None:
+    table = tmp_path / "metadata.csv"
+    table.write_text("image_path,caption\n../data/images/a.jpg,a dog\n/elsewhere/b.jpg,a cat\n")
+
+    result = run("mine", table, options={"paths": "names", "shares": "100/0/0"}, no_images=True)
+
+    assert [record.image for record in Manifest.open(result.folder).split("train")] == ["a.jpg", "b.jpg"]
