@@ -11,4 +11,4 @@ fi
 $MMX extract toy --encoder offline
 $MMX train attention-clip --dataset toy --preset offline --set augment=none
 $MMX evaluate --split test
-$MMX search "a red circle left of two blue squares" --sheet "$MMX_HOME/sheet.png"
+$MMX search "a green cross to the right of two purple squares" --split test --sheet "$MMX_HOME/sheet.png"

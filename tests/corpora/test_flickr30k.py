@@ -57,7 +57,7 @@ def test_seed80_trains_on_eighty_of_a_hundred_images(tmp_path: Path) -> None:
 
     reading = read(tmp_path, split="seed80")
 
-    assert sizes(reading) == {"train": 16, "val": 4, "test": 0}
+    assert sizes(reading) == {"train": 16, "val": 4}
     assert "not the published split" in reading.remarks[-1]
 
 
