@@ -4,6 +4,7 @@ Source: seed 001, section II.
 Shapes: B images, C captions, P patches, L tokens, D shared width.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -67,7 +68,12 @@ class AttentionClip(nn.Module):
 
 def encode_image(model: AttentionClip, batch: Batch) -> Tensor:
     """The images of a batch -> image_embedding [B, D], unit length."""
-    return functional.normalize(model.project_images(batch).float(), dim=-1)
+    embedding = functional.normalize(model.project_images(batch).float(), dim=-1)
+    if not model.settings.mirror:
+        return embedding
+    mirrored = dataclasses.replace(batch, pixels=batch.pixels.flip(-1))
+    other = functional.normalize(model.project_images(mirrored).float(), dim=-1)
+    return functional.normalize(embedding + other, dim=-1)
 
 
 def encode_text(model: AttentionClip, batch: Batch) -> Tensor:

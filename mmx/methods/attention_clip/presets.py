@@ -45,6 +45,7 @@ PRESETS = {
         "train_image": True,
         "image_blocks": 5,
         "augment": "crop-flip",
+        "mirror": True,
         "batch_size": 128,
         "epochs": 5,
         "lr": 3e-4,

@@ -50,6 +50,11 @@ class AttentionClipSettings:
         source="ours",
         choices=("none", "flip", "crop-flip"),
     )
+    mirror: bool = setting(
+        False,
+        "Embed a picture as the mean of itself and its mirror, at twice the cost; needs train_image=true.",
+        source="ours",
+    )
 
     attention: str = setting(
         "self",
@@ -181,6 +186,10 @@ class AttentionClipSettings:
             raise UsageError(
                 f"image_power={self.image_power} is a part of standardize, which is off. "
                 "Set image_power=1, or standardize=true."
+            )
+        if self.mirror and not self.train_image:
+            raise UsageError(
+                "mirror=true needs pixels, and a frozen image encoder reads features. Set train_image=true."
             )
         if self.augment == "crop-flip" and not self.train_image:
             raise UsageError(

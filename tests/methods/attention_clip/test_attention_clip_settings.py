@@ -89,3 +89,8 @@ def test_the_temperature_is_trained_only_where_it_is_learned() -> None:
 def test_settings_that_cannot_be_are_refused_with_a_way_on(changes: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         resolve(AttentionClipSettings, [("--set", changes)], "mmx train attention-clip --settings")
+
+
+def test_a_mirror_needs_pixels() -> None:
+    with pytest.raises(UsageError, match="mirror=true needs pixels"):
+        preset("offline", mirror=True)

@@ -1,5 +1,7 @@
 """attention-clip over real encoders with random weights: towers and branches fit together."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -73,3 +75,20 @@ def test_a_trained_tower_and_its_features_give_the_same_embeddings(encoders: dic
     task = METHOD.tasks[0]
     torch.testing.assert_close(task.encode_image(trained, raw), task.encode_image(frozen, features))
     torch.testing.assert_close(task.encode_text(trained, raw), task.encode_text(frozen, features))
+
+
+@torch.no_grad()
+def test_with_a_mirror_a_picture_and_its_mirror_have_one_embedding(encoders: dict, raw: Batch) -> None:
+    towers = {name: Tower(encoder.width, encoder) for name, encoder in encoders.items()}
+    mirrored = dataclasses.replace(raw, pixels=raw.pixels.flip(-1))
+    encode = METHOD.tasks[0].encode_image
+    for mirror in (True, False):
+        settings = AttentionClipSettings(
+            train_image=True, train_text=True, width=16, attention="none", mirror=mirror
+        )
+        torch.manual_seed(0)
+        model = METHOD.build(settings, towers).eval()
+
+        same = torch.allclose(encode(model, raw), encode(model, mirrored), atol=1e-5)
+
+        assert same == mirror
