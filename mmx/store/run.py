@@ -9,7 +9,6 @@ diverged.json       the batch at which the loss stopped being a number, if it di
 lock                held by the process that trains
 """
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -29,6 +28,7 @@ from mmx import __version__
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers, write_json
 from mmx.store.checkpoint import load_part, load_weights, save_weights
+from mmx.store.lock import exclusive
 
 FORMAT = "mmx.run"
 VERSION = 1
@@ -157,19 +157,19 @@ class RunFolder:
         """
         with disk_errors(self.path), (self.path / "lock").open("a") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with exclusive(file):
+                    file.truncate(0)
+                    file.write(str(os.getpid()))
+                    file.flush()
+                    remove_leftovers(self.path)
+                    remove_leftovers(self.path / "state")
+                    yield
             except BlockingIOError:
                 holder = (self.path / "lock").read_text().strip() or "unknown"
                 raise ArtifactError(
                     f"'{self.path}' is being trained by another process ({holder}). "
                     "Wait for it, or choose another --out."
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            remove_leftovers(self.path)
-            remove_leftovers(self.path / "state")
-            yield
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""
