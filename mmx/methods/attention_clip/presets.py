@@ -3,7 +3,6 @@
 OFFLINE = {
     "image_encoder": "efficientnet-lite0",
     "text_encoder": "minilm",
-    "attention": "none",
     "temperature": 0.05,
     "learn_temperature": False,
 }
@@ -16,6 +15,7 @@ PRESETS = {
         "text_encoder": "distilbert",
         "train_image": True,
         "train_text": True,
+        "attention": "self",
         "augment": "none",
         "pooled_path": False,
         "attention_dropout": 0.1,
@@ -58,6 +58,7 @@ PRESETS = {
         "image_encoder": "random:resnet",
         "text_encoder": "random:bert",
         "augment": "none",
+        "attention": "self",
         "attention_width": 32,
         "hidden_width": 64,
         "width": 32,

@@ -57,9 +57,9 @@ class AttentionClipSettings:
     )
 
     attention: str = setting(
-        "self",
-        "Attention over image patches and caption tokens before the projection.",
-        source="seed 001, section II",
+        "none",
+        "none, or self: attention over image patches and caption tokens before the projection.",
+        source="ours: self gains nothing on Flickr8k, see README",
         choices=("none", "self"),
     )
     attention_width: int = setting(

@@ -58,7 +58,7 @@ def test_pairs_that_do_not_match_in_number_are_refused() -> None:
 
 
 def test_the_corrected_loss_is_symmetric_info_nce_of_cosines() -> None:
-    settings = AttentionClipSettings(temperature=0.5)
+    settings = AttentionClipSettings(attention="self", temperature=0.5)
     model, batch = build(METHOD, settings).eval(), make_batch(images=3)
     cosines = encode_image(model, batch) @ encode_text(model, batch).T
     rows = [-math.log(row_softmax((cosines[i] / 0.5).tolist())[i]) for i in range(3)]
@@ -71,7 +71,7 @@ def test_the_corrected_loss_is_symmetric_info_nce_of_cosines() -> None:
 
 def test_captions_of_one_identity_share_the_target() -> None:
     """Two pictures of one person: whichever of them a caption finds costs the same."""
-    model, batch = build(METHOD, AttentionClipSettings()).eval(), make_batch(images=4)
+    model, batch = build(METHOD, AttentionClipSettings(attention="self")).eval(), make_batch(images=4)
     shared = dataclasses.replace(
         batch, image_group=torch.tensor([5, 5, 6, 7]), text_group=torch.tensor([5, 5, 6, 7])
     )
@@ -83,7 +83,7 @@ def test_captions_of_one_identity_share_the_target() -> None:
 
 
 def test_a_learned_temperature_stays_above_its_least_value() -> None:
-    model = build(METHOD, AttentionClipSettings()).train()
+    model = build(METHOD, AttentionClipSettings(attention="self")).train()
     model.log_scale.data.fill_(9.0)
 
     loss(model, make_batch(), 0.0)["total"].backward()
@@ -93,13 +93,13 @@ def test_a_learned_temperature_stays_above_its_least_value() -> None:
 
 
 def test_the_temperature_starts_where_clip_starts() -> None:
-    model = build(METHOD, AttentionClipSettings())
+    model = build(METHOD, AttentionClipSettings(attention="self"))
 
     assert model.log_scale.item() == pytest.approx(math.log(1 / 0.07))
 
 
 def test_a_fixed_temperature_is_no_parameter_and_is_kept_all_the_same() -> None:
-    model = build(METHOD, AttentionClipSettings(learn_temperature=False, temperature=1.0))
+    model = build(METHOD, AttentionClipSettings(attention="self", learn_temperature=False, temperature=1.0))
 
     assert "log_scale" not in dict(model.named_parameters())
     assert model.state_dict()["log_scale"].item() == 0
@@ -108,7 +108,7 @@ def test_a_fixed_temperature_is_no_parameter_and_is_kept_all_the_same() -> None:
 def test_half_precision_of_the_network_does_not_reach_the_scores() -> None:
     """Cosines of .999 and 1 are one number in bfloat16; at temperature .01 they are .1 nats apart."""
     image, text = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.999, math.sqrt(1 - 0.999**2)]])
-    model = build(METHOD, AttentionClipSettings(temperature=0.01)).eval()
+    model = build(METHOD, AttentionClipSettings(attention="self", temperature=0.01)).eval()
     model.project_images, model.project_texts = lambda batch: image, lambda batch: text
     batch = dataclasses.replace(make_batch(images=1), text_group=torch.tensor([0, 1]))
 

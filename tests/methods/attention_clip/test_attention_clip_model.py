@@ -25,7 +25,10 @@ def test_over_pooled_features_attention_starts_as_the_model_without_it() -> None
 
 
 def test_without_the_pooled_path_only_tokens_are_read() -> None:
-    model, batch = build(METHOD, AttentionClipSettings(pooled_path=False)).eval(), make_batch()
+    model, batch = (
+        build(METHOD, AttentionClipSettings(attention="self", pooled_path=False)).eval(),
+        make_batch(),
+    )
     without = dataclasses.replace(batch, image_features=None, text_features=None)
 
     assert torch.equal(encode_image(model, without), encode_image(model, batch))
@@ -33,7 +36,10 @@ def test_without_the_pooled_path_only_tokens_are_read() -> None:
 
 
 def test_what_stands_on_padding_cannot_change_a_caption() -> None:
-    model, batch = build(METHOD, AttentionClipSettings(pooled_path=False)).eval(), make_batch()
+    model, batch = (
+        build(METHOD, AttentionClipSettings(attention="self", pooled_path=False)).eval(),
+        make_batch(),
+    )
     rubbish = torch.where(batch.token_mask[..., None], batch.token_features, torch.tensor(1e4))
 
     changed = encode_text(model, dataclasses.replace(batch, token_features=rubbish))
@@ -42,7 +48,10 @@ def test_what_stands_on_padding_cannot_change_a_caption() -> None:
 
 
 def test_attention_reads_every_token_that_is_there() -> None:
-    model, batch = build(METHOD, AttentionClipSettings(pooled_path=False)).eval(), make_batch()
+    model, batch = (
+        build(METHOD, AttentionClipSettings(attention="self", pooled_path=False)).eval(),
+        make_batch(),
+    )
     features = batch.token_features.clone()
     features[0, LENGTH - 1] += 1
 
@@ -53,7 +62,7 @@ def test_attention_reads_every_token_that_is_there() -> None:
 
 
 def test_with_every_token_hidden_the_learned_query_still_answers() -> None:
-    pool = AttentionPool(12, AttentionClipSettings(token_dropout=0.95)).train()
+    pool = AttentionPool(12, AttentionClipSettings(attention="self", token_dropout=0.95)).train()
     pool.token_dropout = 1.0
 
     answer = pool(torch.randn(3, 5, 12), torch.ones(3, 5, dtype=torch.bool))
@@ -63,7 +72,10 @@ def test_with_every_token_hidden_the_learned_query_still_answers() -> None:
 
 def test_hidden_tokens_are_hidden_in_training_only() -> None:
     model = build(
-        METHOD, AttentionClipSettings(token_dropout=0.5, dropout=0.0, image_dropout=0.0, pooled_path=False)
+        METHOD,
+        AttentionClipSettings(
+            attention="self", token_dropout=0.5, dropout=0.0, image_dropout=0.0, pooled_path=False
+        ),
     )
     batch = make_batch()
 
@@ -72,7 +84,7 @@ def test_hidden_tokens_are_hidden_in_training_only() -> None:
 
 
 def test_a_trained_text_encoder_reads_no_more_than_max_tokens() -> None:
-    settings = AttentionClipSettings(train_text=True, max_tokens=3)
+    settings = AttentionClipSettings(attention="self", train_text=True, max_tokens=3)
     model, batch = build(METHOD, settings).eval(), make_batch()
     cut = dataclasses.replace(
         batch, token_ids=batch.token_ids[:, :3].clone(), token_mask=batch.token_mask[:, :3].clone()
@@ -83,7 +95,7 @@ def test_a_trained_text_encoder_reads_no_more_than_max_tokens() -> None:
 
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_a_frozen_encoder_is_no_part_of_the_model(modality: str) -> None:
-    model = build(METHOD, AttentionClipSettings(**{f"train_{modality}": True}))
+    model = build(METHOD, AttentionClipSettings(attention="self", **{f"train_{modality}": True}))
     towers = {name.split(".")[0] for name, _ in model.named_parameters() if "tower" in name}
 
     assert towers == {f"{modality}_tower"}

@@ -42,7 +42,9 @@ def raw(encoders: dict) -> Batch:
 
 
 def test_trained_towers_get_gradients_from_the_loss(encoders: dict, raw: Batch) -> None:
-    settings = AttentionClipSettings(train_image=True, train_text=True, attention_width=32, width=16)
+    settings = AttentionClipSettings(
+        attention="self", train_image=True, train_text=True, attention_width=32, width=16
+    )
     towers = {name: Tower(encoder.width, encoder) for name, encoder in encoders.items()}
     model = METHOD.build(settings, towers).train()
 
@@ -56,10 +58,10 @@ def test_trained_towers_get_gradients_from_the_loss(encoders: dict, raw: Batch) 
 def test_a_trained_tower_and_its_features_give_the_same_embeddings(encoders: dict, raw: Batch) -> None:
     torch.manual_seed(0)
     frozen = METHOD.build(
-        AttentionClipSettings(width=16), {n: Tower(e.width) for n, e in encoders.items()}
+        AttentionClipSettings(attention="self", width=16), {n: Tower(e.width) for n, e in encoders.items()}
     ).eval()
     trained = METHOD.build(
-        AttentionClipSettings(width=16, train_image=True, train_text=True),
+        AttentionClipSettings(attention="self", width=16, train_image=True, train_text=True),
         {name: Tower(encoder.width, encoder) for name, encoder in encoders.items()},
     ).eval()
     trained.load_state_dict(frozen.state_dict(), strict=False)
