@@ -75,6 +75,8 @@ def test_a_log_without_steps_or_without_epochs_is_drawn(tmp_path: Path) -> None:
     draw_curves(write(tmp_path / "a.jsonl", step(1)), tmp_path / "a.png")
     draw_curves(write(tmp_path / "b.jsonl", epoch(1, 5.0)), tmp_path / "b.png")
 
+    assert (tmp_path / "a.png").stat().st_size and (tmp_path / "b.png").stat().st_size
+
 
 def test_absent_empty_and_broken_logs_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="absent"):
