@@ -17,7 +17,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -155,21 +155,23 @@ class RunFolder:
         Raises:
             ArtifactError: when another process trains it.
         """
-        with disk_errors(self.path), (self.path / "lock").open("a") as file:
-            try:
-                with exclusive(file):
-                    file.truncate(0)
-                    file.write(str(os.getpid()))
-                    file.flush()
-                    remove_leftovers(self.path)
-                    remove_leftovers(self.path / "state")
-                    yield
-            except BlockingIOError:
-                holder = (self.path / "lock").read_text().strip() or "unknown"
-                raise ArtifactError(
-                    f"'{self.path}' is being trained by another process ({holder}). "
-                    "Wait for it, or choose another --out."
-                ) from None
+        with ExitStack() as held:
+            with disk_errors(self.path):
+                file = held.enter_context((self.path / "lock").open("a"))
+                try:
+                    held.enter_context(exclusive(file))
+                except BlockingIOError:
+                    holder = (self.path / "lock").read_text().strip() or "unknown"
+                    raise ArtifactError(
+                        f"'{self.path}' is in use by another process ({holder}). "
+                        "Wait until it ends, or take another run."
+                    ) from None
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+                remove_leftovers(self.path)
+                remove_leftovers(self.path / "state")
+            yield
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""

@@ -15,9 +15,9 @@ import os, sys, time
 from mmx.store.lock import exclusive
 with open(sys.argv[1], "a") as file, exclusive(file):
     if os.fork() == 0:
+        print("worker at work", flush=True)
         time.sleep(60)
         os._exit(0)
-    print("held", flush=True)
     time.sleep(60)
 """
 
@@ -35,7 +35,7 @@ def test_a_worker_that_outlives_its_killed_parent_holds_nothing(tmp_path: Path) 
     path = tmp_path / "lock"
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as holder:
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "worker at work\n"
         try:
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
