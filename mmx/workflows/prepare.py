@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmx.core.assets import ConceptTable
 from mmx.core.corpus import Reading
 from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
@@ -15,7 +16,8 @@ from mmx.core.names import canonical
 from mmx.core.record import SPLITS, Record
 from mmx.core.reporter import Reporter
 from mmx.store.atomic import TEMPORARY_PREFIX, disk_errors
-from mmx.store.manifest import Manifest, fingerprint, write_manifest
+from mmx.store.manifest import fingerprint, write_manifest
+from mmx.workflows.concepts import asked_concepts, find_concepts, store_concepts
 from mmx.workflows.findings import KEPT, REFUSED, Finding, Findings, Reject
 from mmx.workflows.picture_check import CheckedPictures, check_pictures, unite_twins
 from mmx.workflows.raw_data import PrepareSettings, read_raw
@@ -72,7 +74,7 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
     """Read, check and write a corpus.
 
     Raises:
-        UsageError: for an unknown name or option.
+        UsageError: for an unknown name or option, or more concepts than there are.
         DataError: when the data are missing, too much of them is bad, or a picture stands in two splits.
         ResourceError: when the home cannot be written.
     """
@@ -82,6 +84,7 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
         raise UsageError(
             f"--on-error '{settings.on_error}' is not possible. It is one of: {', '.join(ON_ERROR)}."
         )
+    asked = asked_concepts(settings.options)
     name = canonical(settings.name)
     folder = Home.find(settings.home).dataset(name)
     with open_workplace(folder, settings.dry_run) as workplace:
@@ -90,7 +93,8 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
             reading = read_raw(name, settings, workplace, reporter)
             pictures = _check(reading, settings, findings, reporter, most_bad)
         records = {split: [row for row in pictures.records if row.split == split] for split in SPLITS}
-        remarks = (*reading.remarks, *_remarks_on_splits(records))
+        concepts, said = find_concepts(name, records["train"], asked, reporter)
+        remarks = (*reading.remarks, *_remarks_on_splits(records), *said)
         result = PrepareResult(
             name=name,
             folder=folder,
@@ -106,7 +110,7 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
         )
         if not settings.dry_run:
             with disk_errors(folder):
-                _write(result, records, reading.image_root, pictures.digest)
+                _write(result, records, reading.image_root, pictures.digest, concepts)
     return result
 
 
@@ -211,9 +215,13 @@ def _final_root(folder: Path, workplace: Path, root: Path, digest: str) -> Path:
 
 
 def _write(
-    result: PrepareResult, records: Mapping[str, Sequence[Record]], found_root: Path, image_digest: str
-) -> Manifest:
-    """Move made pictures to their place, write the manifest, then remove the pictures made before."""
+    result: PrepareResult,
+    records: Mapping[str, Sequence[Record]],
+    found_root: Path,
+    image_digest: str,
+    concepts: ConceptTable | None,
+) -> None:
+    """Move made pictures to their place, write manifest and concepts, remove the pictures made before."""
     folder, root = result.folder, result.image_root
     if root != found_root.absolute():
         _place_pictures(found_root, root)
@@ -233,8 +241,8 @@ def _write(
         rejects=rejects,
         image_digest=image_digest,
     )
+    store_concepts(manifest, concepts)
     _remove_old_pictures(folder, root)
-    return manifest
 
 
 def _place_pictures(made: Path, root: Path) -> None:

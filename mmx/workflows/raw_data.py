@@ -10,6 +10,7 @@ from mmx.core.discover import find_corpus, names
 from mmx.core.errors import DataError, UsageError
 from mmx.core.names import canonical, unknown
 from mmx.core.reporter import Reporter
+from mmx.workflows.concepts import CONCEPTS
 from mmx.workflows.own_data import HUB, OWN_OPTIONS, read_own
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
@@ -75,12 +76,12 @@ def _raw_folder(name: str, corpus: Corpus, settings: PrepareSettings, workplace:
 
 
 def _options(name: str, defaults: Mapping[str, str], settings: PrepareSettings) -> dict[str, str]:
-    """Defaults, then `--seed`, then `--set`."""
+    """Defaults, then `--seed`, then `--set`; how many concepts are counted is no matter of reading."""
     given = {canonical(option).replace("-", "_"): value for option, value in settings.options.items()}
+    given.pop(CONCEPTS, None)
     for option in given:
         if option not in defaults:
-            raise unknown(
-                "option", option, defaults, f"mmx prepare {name} --set {next(iter(defaults), 'name')}=..."
-            )
+            example = next(iter(defaults), CONCEPTS)
+            raise unknown("option", option, [*defaults, CONCEPTS], f"mmx prepare {name} --set {example}=...")
     seeded = {"seed": str(settings.seed)} if "seed" in defaults else {}
     return {**defaults, **seeded, **given}

@@ -47,6 +47,7 @@ def test_the_table_counts_each_split_and_says_where_it_was_written(mmx, home: Ho
     assert all(word in out for word in ("train", "16", "80", "val", "test"))
     assert f"written to {home.dataset('toy')}" in out
     assert "checking pictures: 20 images in" in err
+    assert "concepts, all that there are, from 80 training captions: " in " ".join(out.split())
 
 
 def test_json_is_one_document_and_nothing_else(mmx) -> None:
@@ -95,6 +96,12 @@ def test_a_wrong_name_exits_2_with_the_near_one(mmx) -> None:
         (("toy", "--set", "scenes"), "is not a setting"),
         (("toy", "--set", "scenes=few"), "whole number from 10 to 50000"),
         (("toy", "--set", "scens=50"), "Did you mean 'scenes'?"),
+        (("toy", "--set", "concept=50"), "Did you mean 'concepts'?"),
+        (
+            ("toy", "--set", "concepts=0"),
+            "concepts='0' is not possible. It is a whole number from 1 to 5000.",
+        ),
+        (("toy", *SMALL, "--set", "concepts=400"), "Ask for fewer: --set concepts="),
         (("toy", "--on-error", "shrug"), "It is one of: skip, fail."),
         (("toy", "--max-bad", "lots"), "is not a share"),
         (("toy", "--workers", "0"), "--workers"),
