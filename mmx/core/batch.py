@@ -1,7 +1,7 @@
 """Batch: the name and shape of every tensor that a method may be given.
 
-Shapes: B images, C captions, L tokens, P patches, F the encoder's width. Masks are True where there is
-something.
+Shapes: B images, C captions, L tokens, P patches, R regions, M concepts, F the encoder's width.
+Masks are True where there is something.
 """
 
 import dataclasses
@@ -27,6 +27,14 @@ class Batch:
     """[B, F] pooled output of a frozen image encoder."""
     patch_features: "Tensor | None" = None
     """[B, P, F] unpooled output of a frozen image encoder."""
+    region_features: "Tensor | None" = None
+    """[B, R, F] vectors of a detector's regions by falling score, or of the cells of an encoder's grid."""
+    region_mask: "Tensor | None" = None
+    """[B, R] bool, for `region_features`."""
+    region_boxes: "Tensor | None" = None
+    """[B, R, 4] x1 y1 x2 y2 as fractions of the picture."""
+    region_features_mirrored: "Tensor | None" = None
+    """[B, R, F] those of the mirrored picture, with the same mask; in evaluation only."""
     image_group: "Tensor | None" = None
     """[B] int64, equal for pictures of one thing (the record's row, or its identity)."""
 
@@ -38,6 +46,8 @@ class Batch:
     """[C, L, F] unpooled output of a frozen text encoder, padded."""
     token_mask: "Tensor | None" = None
     """[C, L] bool, for `token_ids` and for `token_features`."""
+    concept_ids: "Tensor | None" = None
+    """[C, M] int64: the concepts that a caption names, padded with -1."""
     text_group: "Tensor | None" = None
     """[C] int64, see `image_group`."""
 

@@ -2,10 +2,13 @@
 training.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mmx.core.assets import Assets, AssetSource, no_assets
+from mmx.core.caption_words import CaptionWords
+from mmx.core.record import Record
 from mmx.core.task import Retrieval
 from mmx.core.tower import Tower, TowerUse
 
@@ -60,8 +63,20 @@ class Stage:
     clip_norm: float | None = None
     accumulate: int = 1
     """Batches whose gradients are added up before a step."""
+    bucket: int = 1
+    """Batches among which images go by the length of their captions, so that little is padding; 1 leaves
+    their order to chance.
+    """
     average: float = 0.0
     """Decay of the running average of weights that is evaluated and kept; 0 keeps the last weights."""
+
+
+CaptionIds = Callable[[Any, Assets, Sequence[Record]], Mapping[str, Sequence[Sequence[int]]]]
+"""(settings, assets, records) -> by Batch field, `token_ids` or `concept_ids`, the whole numbers of each
+caption of the records, in their order; beside what a text tower reads.
+"""
+CaptionWordsOf = Callable[[Any, Assets, Sequence[str]], Sequence[CaptionWords]]
+"""(settings, assets, captions) -> the words that the `token_ids` of each caption stand for."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +91,19 @@ class Method:
     presets: Mapping[str, Mapping[str, Any]]
     """Named changes of the defaults; `tiny` must be among them and needs no download."""
     towers: Callable[[Any], dict[str, TowerUse]]
-    """settings -> the encoder of each modality."""
-    build: Callable[[Any, dict[str, Tower]], "nn.Module"]
-    """(settings, tower of each modality) -> the model."""
+    """settings -> the encoder of each modality; one left out is read by the method itself."""
+    build: Callable[[Any, dict[str, Tower], Assets], "nn.Module"]
+    """(settings, tower of each modality, assets) -> the model."""
     stages: Callable[[Any], tuple[Stage, ...]]
     """settings -> the phases of training, in order."""
     loss: "Callable[[nn.Module, Batch, float], dict[str, Tensor]]"
     """(model, batch, progress 0..1) -> `total` and its parts, in nats."""
     tasks: tuple[Retrieval, ...]
     """What the trained model can be measured on; the first one selects the checkpoint."""
+    assets: Callable[[Any, AssetSource], Assets] = no_assets
+    """(settings, training records) -> what is counted before learning."""
+    caption_ids: CaptionIds | None = None
+    caption_words: CaptionWordsOf | None = None
+    """For a method that reads captions without a text tower."""
+    gauges: "Callable[[nn.Module], dict[str, float]] | None" = None
+    """model -> what to log and plot beside the losses, such as their weights."""

@@ -11,7 +11,13 @@ from mmx.store.atomic import write_json
 from mmx.store.run import RunFolder
 
 
-def step_line(stage: str, position: Position, rates: Mapping[str, float], seconds: float) -> dict[str, Any]:
+def step_line(
+    stage: str,
+    position: Position,
+    rates: Mapping[str, float],
+    gauges: Mapping[str, float],
+    seconds: float,
+) -> dict[str, Any]:
     """A line of the log about the steps since the one before it."""
     return {
         "kind": "step",
@@ -20,6 +26,7 @@ def step_line(stage: str, position: Position, rates: Mapping[str, float], second
         "step": position.step,
         **position.window.means(),
         "lr": dict(rates),
+        **({"gauge": dict(gauges)} if gauges else {}),
         "seconds": round(seconds, 3),
     }
 

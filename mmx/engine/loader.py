@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmx.core.batch import Batch
 from mmx.core.errors import DataError, ResourceError, UsageError
+from mmx.core.method import Stage
 from mmx.core.seed import derive_seed
 from mmx.engine.split_data import PixelImages, SplitData
 from mmx.store.images import ImageError
@@ -42,11 +43,11 @@ class TrainingOrder:
     Each epoch visits every image that has a caption once, in a new order. `captions_per_image` captions of
     each are drawn without repetition; an image that has fewer gives all it has; None takes all. The last
     batch of an epoch may be short; a single image, with nothing to compare it with, joins the batch before.
+    With a `bucket` of several batches, the images of so many batches are sorted by the longest of their
+    captions before they are cut into batches, whose order is then left to chance.
     """
 
-    def __init__(
-        self, data: SplitData, batch_size: int, captions_per_image: int | None, seed: int, stage: str
-    ) -> None:
+    def __init__(self, data: SplitData, stage: Stage, seed: int) -> None:
         """Lay out the epochs.
 
         Raises:
@@ -56,8 +57,12 @@ class TrainingOrder:
         self._offsets = data.caption_offsets.numpy()
         counts = numpy.diff(self._offsets)
         self._rows = numpy.flatnonzero((counts > 0) & [record.image is not None for record in data.records])
-        self._taken = counts if captions_per_image is None else numpy.minimum(counts, captions_per_image)
-        self._seed = (seed, stage)
+        each = stage.captions_per_image
+        self._taken = counts if each is None else numpy.minimum(counts, each)
+        lengths = data.texts.lengths if stage.bucket > 1 else None
+        self._lengths = None if lengths is None else lengths.numpy()
+        self._pool, batch_size = stage.bucket * stage.batch_size, stage.batch_size
+        self._seed = (seed, stage.name)
         self._cached: tuple[int, list[BatchPlan]] = (0, [])
         if batch_size < 2:
             raise UsageError(
@@ -95,18 +100,29 @@ class TrainingOrder:
         rows = random.permutation(self._rows)
         variants = random.integers(0, 2**62, size=len(rows))
         shuffled = self._shuffle_captions(random)
+        captions = [shuffled[self._offsets[row] :][: self._taken[row]] for row in rows]
+        order = self._by_length(captions)
         plans = []
         for first, end in self._bounds:
-            chosen = rows[first:end]
-            captions = [shuffled[self._offsets[row] :][: self._taken[row]] for row in chosen]
+            places = order[first:end]
             plans.append(
                 BatchPlan(
-                    torch.from_numpy(chosen),
-                    torch.from_numpy(numpy.concatenate(captions)),
-                    variants[first:end].tolist(),
+                    torch.from_numpy(rows[places]),
+                    torch.from_numpy(numpy.concatenate([captions[place] for place in places])),
+                    variants[places].tolist(),
                 )
             )
+        if self._lengths is not None:
+            random.shuffle(plans)
         return plans
+
+    def _by_length(self, captions: Sequence[numpy.ndarray]) -> numpy.ndarray:
+        """Places of the images, those of a pool of batches sorted by the longest of their captions."""
+        order = numpy.arange(len(captions))
+        if self._lengths is None:
+            return order
+        longest = numpy.array([self._lengths[taken].max() for taken in captions])
+        return numpy.lexsort((longest, order // self._pool))
 
     def _shuffle_captions(self, random: numpy.random.Generator) -> numpy.ndarray:
         """All captions, shuffled within each image."""

@@ -5,7 +5,7 @@ captions are
 numbered through the split, those of record i being `caption_offsets[i] : caption_offsets[i + 1]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,12 @@ from mmx.core.batch import Batch
 from mmx.core.record import Record
 from mmx.core.view import View
 from mmx.engine.augment import augment_pixels
+from mmx.engine.regions import image_fields
 from mmx.store.features import FeatureStore
 from mmx.store.images import read_pixels
+from mmx.store.shard import MIRRORED
+
+PADDING = {"token_ids": 0, "concept_ids": -1}
 
 
 class ImageSource(Protocol):
@@ -35,6 +39,10 @@ class ImageSource(Protocol):
 class TextSource(Protocol):
     """Where the captions of a split come from."""
 
+    @property
+    def lengths(self) -> Tensor | None:
+        """[number of captions] int64: tokens of each, as far as they are read; None where none are."""
+
     def read(self, captions: Tensor) -> dict[str, Tensor]:
         """[C] int64 -> the text fields of a Batch."""
 
@@ -46,9 +54,11 @@ class PixelImages:
     paths: Sequence[Path]
     view: View
     augment: str = "none"
+    beside: "FeatureImages | None" = None
+    """Features of the same pictures that are read along."""
 
     def read(self, rows: Tensor, variants: Sequence[int] | None) -> dict[str, Tensor]:
-        """[B] -> pixels [B, 3, height, width] uint8."""
+        """[B] -> pixels [B, 3, height, width] uint8, and what is read along."""
         pictures = []
         for place, row in enumerate(rows.tolist()):
             seed = None if variants is None else variants[place]
@@ -56,7 +66,8 @@ class PixelImages:
                 pictures.append(read_pixels(self.paths[row], self.view))
             else:
                 pictures.append(augment_pixels(self.paths[row], self.view, self.augment, seed))
-        return {"pixels": torch.from_numpy(numpy.stack(pictures))}
+        pixels = torch.from_numpy(numpy.stack(pictures))
+        return {"pixels": pixels, **(self.beside.read(rows, variants) if self.beside else {})}
 
 
 @dataclass(frozen=True)
@@ -66,33 +77,70 @@ class FeatureImages:
     store: FeatureStore
     fields: tuple[str, ...]
     augment: str = "none"
+    beside: "FeatureImages | None" = None
+    """Features of another encoder that are read along."""
 
     def read(self, rows: Tensor, variants: Sequence[int] | None) -> dict[str, Tensor]:
-        """[B] -> image_features [B, F] and patch_features [B, P, F], as far as they are asked for, float32.
+        """[B] -> image_features [B, F], patch_features [B, P, F], region_features [B, R, F] with region_mask
+        [B, R] and region_boxes [B, R, 4], as far as they are asked for, float32.
 
-        With `augment="flip"` the odd variants are read from the features of the mirrored pictures.
+        With `augment="flip"` the odd variants are read from the features of the mirrored pictures. Fields
+        named `<field>_mirrored` are left out in training.
         """
-        mirrored = None
-        if variants is not None and self.augment == "flip":
-            mirrored = torch.tensor([seed % 2 == 1 for seed in variants])
-        return {field: self.store.read_images(field, rows, mirrored) for field in self.fields}
+        fields, mirrored = self.fields, None
+        if variants is not None:
+            fields = tuple(field for field in fields if not field.endswith(MIRRORED))
+            if self.augment == "flip":
+                mirrored = torch.tensor([seed % 2 == 1 for seed in variants])
+        read = image_fields(
+            fields,
+            self.store.fields,
+            lambda field: self.store.read_images(field, rows, mirrored),
+            self.store.grid_view,
+        )
+        return {**read, **(self.beside.read(rows, variants) if self.beside else {})}
 
 
-@dataclass(frozen=True)
-class TokenTexts:
-    """Captions as token ids, tokenised once."""
+class NumberTexts:
+    """Captions as whole numbers, made once: the tokens of each, the concepts it names.
 
-    token_ids: Sequence[Sequence[int]]
+    They are held in two flat tensors a field, so that a worker process shares them instead of copying lists.
+    """
+
+    def __init__(self, numbers: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Take the numbers of every caption, by Batch field: `token_ids`, `concept_ids`."""
+        self._flat = {
+            field: torch.tensor([number for row in rows for number in row], dtype=torch.int64)
+            for field, rows in numbers.items()
+        }
+        self._offsets = {
+            field: torch.tensor([0, *map(len, rows)]).cumsum(0) for field, rows in numbers.items()
+        }
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """[number of captions] int64: tokens of each; None where there are only concepts."""
+        return self._offsets["token_ids"].diff() if "token_ids" in self._offsets else None
 
     def read(self, captions: Tensor) -> dict[str, Tensor]:
-        """[C] -> token_ids [C, L] and token_mask [C, L], padded to the longest."""
-        chosen = [self.token_ids[caption] for caption in captions.tolist()]
-        longest = max(len(ids) for ids in chosen)
-        token_ids = torch.zeros(len(chosen), longest, dtype=torch.int64)
-        for place, ids in enumerate(chosen):
-            token_ids[place, : len(ids)] = torch.tensor(ids)
-        lengths = torch.tensor([len(ids) for ids in chosen])
-        return {"token_ids": token_ids, "token_mask": torch.arange(longest) < lengths[:, None]}
+        """[C] -> token_ids [C, L] padded with 0, with token_mask [C, L], and concept_ids [C, M] padded with
+        -1, as far as they are there.
+        """
+        read = {}
+        for field in self._flat:
+            read[field], mask = self._padded(field, captions)
+            if field == "token_ids":
+                read["token_mask"] = mask
+        return read
+
+    def _padded(self, field: str, captions: Tensor) -> tuple[Tensor, Tensor]:
+        begins, ends = self._offsets[field][captions], self._offsets[field][captions + 1]
+        lengths = ends - begins
+        place = torch.arange(int(lengths.max()) if len(lengths) else 0)
+        mask = place < lengths[:, None]
+        padded = torch.full(mask.shape, PADDING[field])
+        padded[mask] = self._flat[field][(begins[:, None] + place)[mask]]
+        return padded, mask
 
 
 @dataclass(frozen=True)
@@ -101,6 +149,11 @@ class FeatureTexts:
 
     store: FeatureStore
     fields: tuple[str, ...]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """[number of captions] int64: tokens of each; None where only pooled features are read."""
+        return self.store.token_lengths() if "token_features" in self.fields else None
 
     def read(self, captions: Tensor) -> dict[str, Tensor]:
         """[C] -> text_features [C, F], token_features [C, L, F] with token_mask [C, L], as far as asked
@@ -113,6 +166,22 @@ class FeatureTexts:
             else:
                 read[field] = self.store.read_texts(field, captions)
         return read
+
+
+@dataclass(frozen=True)
+class JoinedTexts:
+    """What several sources say of the same captions."""
+
+    sources: Sequence[TextSource]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Those of the first source that has any."""
+        return next((found for source in self.sources if (found := source.lengths) is not None), None)
+
+    def read(self, captions: Tensor) -> dict[str, Tensor]:
+        """[C] -> the fields of all sources."""
+        return {field: value for source in self.sources for field, value in source.read(captions).items()}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def plan_stage(stage: Stage, model: nn.Module, fixed: Set[str], data: SplitData,
         DataError: when there are not two images to compare.
     """
     groups = find_groups(model, stage, fixed)
-    order = TrainingOrder(data, stage.batch_size, stage.captions_per_image, seed, stage.name)
+    order = TrainingOrder(data, stage, seed)
     steps = stage.epochs * math.ceil(order.batches / stage.accumulate)
     rate_scale(stage.schedule, 0, steps)
     return StagePlan(stage, groups, order, steps)

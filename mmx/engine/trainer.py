@@ -283,7 +283,8 @@ class _Training:
 
     def _log_window(self, stage: StageRun, bar: Progress) -> None:
         position = self.position
-        line = step_line(stage.stage.name, position, stage.rates(), self._take_time())
+        gauges = {} if self.method.gauges is None else self.method.gauges(self.model)
+        line = step_line(stage.stage.name, position, stage.rates(), gauges, self._take_time())
         self.run.append_log(line)
         position.window = Window()
         bar.note(f"epoch {position.epoch} loss {line['loss']['total']:.4f}")

@@ -23,7 +23,8 @@ NOT_CURVES = {"kind", "step", "epoch", "stage", "seconds", "val_seconds", "best"
 
 
 def draw_curves(log_path: Path, out_path: Path, metric: str | None = None) -> None:
-    """Draw the log of a run as PNG: loss (nats), val and rates, with a line where a stage begins.
+    """Draw the log of a run as PNG: loss (nats), val, rates and what else the method gauges, with a line
+    where a stage begins.
 
     Args:
         log_path: a `log.jsonl`; a last line cut short by a kill is left out.
@@ -39,15 +40,18 @@ def draw_curves(log_path: Path, out_path: Path, metric: str | None = None) -> No
     epochs = [line for line in lines if line["kind"] == "epoch"]
     if not steps and not epochs:
         raise ArtifactError(f"'{log_path}' holds no step and no epoch to draw. Train at least one epoch.")
-    losses = series(steps, lambda name: not name.startswith(("lr/", "lr_")))
-    rates = series(steps, lambda name: name.startswith(("lr/", "lr_")))
-    val = _chosen(series(epochs, lambda name: name.startswith("val/")), metric)
+    drawn = {
+        "loss": series(steps, lambda name: not name.startswith(("lr/", "gauge/"))),
+        "val": _chosen(series(epochs, lambda name: name.startswith("val/")), metric),
+        "learning rate": series(steps, lambda name: name.startswith("lr/")),
+    }
+    gauges = series(steps, lambda name: name.startswith("gauge/"))
+    if gauges:
+        drawn["gauges"] = {name.removeprefix("gauge/"): curve for name, curve in gauges.items()}
     starts = stage_starts(steps or epochs)
-    figure = Figure(figsize=(PANEL[0] * 3, PANEL[1]), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, 3)
-    for panel, title, curves in zip(
-        panels, ("loss", "val", "learning rate"), (losses, val, rates), strict=True
-    ):
+    figure = Figure(figsize=(PANEL[0] * len(drawn), PANEL[1]), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(drawn))
+    for panel, (title, curves) in zip(panels, drawn.items(), strict=True):
         _draw_panel(panel, title, curves, starts)
     _save(figure, out_path)
 

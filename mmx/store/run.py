@@ -1,6 +1,7 @@
 """A run: the folder that one training fills, from its settings to its best weights.
 
-settings.json       what was asked for, and on what; written first
+assets.json         what was counted before training, with assets.safetensors; absent where nothing was
+settings.json       what was asked for, and on what; a folder with it is a run
 model.safetensors   the best weights on val
 metrics.json        what they reach on val
 log.jsonl           one line every few steps and one an epoch
@@ -10,12 +11,9 @@ lock                held by the process that trains
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -24,15 +22,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmx import __version__
+from mmx.core.assets import NO_ASSETS, Assets
 from mmx.core.errors import ArtifactError, UsageError
+from mmx.store.assets import assets_fingerprint, load_assets, save_assets
 from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers, write_json
 from mmx.store.checkpoint import load_part, load_weights, save_weights
 from mmx.store.lock import exclusive
+from mmx.store.provenance import commit, versions
 
 FORMAT = "mmx.run"
 VERSION = 1
-PACKAGES = ("torch", "accelerate", "transformers", "torchvision", "safetensors", "datasets")
 NEEDED = ("method", "dataset", "manifest_fingerprint", "settings", "towers", "tasks", "seed", "created")
 
 
@@ -43,8 +42,8 @@ class RunFolder:
         self.path, self.facts = path, dict(facts)
 
     @classmethod
-    def create(cls, path: Path, facts: Mapping[str, Any]) -> "RunFolder":
-        """Begin a run; versions, commit and time of day are added to the facts.
+    def create(cls, path: Path, facts: Mapping[str, Any], assets: Assets = NO_ASSETS) -> "RunFolder":
+        """Begin a run; the assets' fingerprint, versions, commit and time of day are added to the facts.
 
         Raises:
             UsageError: when the folder already holds something.
@@ -55,12 +54,14 @@ class RunFolder:
             "format": FORMAT,
             "version": VERSION,
             **facts,
-            "versions": _versions(),
-            "commit": _commit(),
+            "assets": assets_fingerprint(assets),
+            "versions": versions(),
+            "commit": commit(),
             "created": datetime.now(UTC).isoformat(),
         }
         with disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
+        save_assets(path, assets)
         write_json(path / "settings.json", whole)
         return cls(path, whole)
 
@@ -109,11 +110,19 @@ class RunFolder:
         """
         self._need_weights()
         digest = hashlib.sha256()
-        facts = {name: self.facts[name] for name in ("method", "settings", "towers")}
+        facts = {name: self.facts.get(name) for name in ("method", "settings", "towers", "assets")}
         digest.update(json.dumps(facts, sort_keys=True).encode())
         with self.weights.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]
+
+    def assets(self) -> Assets:
+        """What was counted before this run's training.
+
+        Raises:
+            ArtifactError: when it is absent, broken or changed.
+        """
+        return load_assets(self.path, self.facts.get("assets", ""))
 
     def write_best(self, model: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Keep the model's weights, and then what they reach; evaluations that were recorded stay.
@@ -289,26 +298,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArtifactError(f"'{path}' is not a JSON object. Train again.")
     return value
-
-
-def _versions() -> dict[str, str]:
-    found = {"mmx": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """The commit of the source that runs, where it runs from a repository."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None

@@ -1,6 +1,6 @@
 """Bringing together what a method asks for, to train it or to use a run: its towers, its data, its model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,20 +9,63 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmx.core.assets import Assets
+from mmx.core.caption_words import CaptionWords
 from mmx.core.discover import find_method
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.method import Method
+from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.core.settings import resolve
-from mmx.core.tower import MODALITIES, Tower, TowerUse
+from mmx.core.tower import Tower, TowerUse
 from mmx.encoders.batch_norm import fold
-from mmx.encoders.load import load_encoder
-from mmx.engine.split_data import FeatureImages, FeatureTexts, PixelImages, SplitData, TokenTexts
+from mmx.encoders.load import adapt, check_trainable, load_encoder
+from mmx.engine.split_data import (
+    FeatureImages,
+    FeatureTexts,
+    JoinedTexts,
+    NumberTexts,
+    PixelImages,
+    SplitData,
+    TextSource,
+)
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
-from mmx.workflows.frozen_features import ensure_features, open_features
+from mmx.workflows.asset_source import asset_source
+from mmx.workflows.frozen_features import ensure_features, modality_of, open_features
+
+
+@dataclass(frozen=True)
+class FittedMethod:
+    """A method with its settings, and what it counted before learning."""
+
+    method: Method
+    settings: Any
+    assets: Assets
+
+    def caption_ids(self, records: Sequence[Record]) -> Mapping[str, Sequence[Sequence[int]]]:
+        """What the method reads of captions beside its text tower."""
+        if self.method.caption_ids is None:
+            return {}
+        return self.method.caption_ids(self.settings, self.assets, records)
+
+    def caption_words(self, captions: Sequence[str]) -> Sequence[CaptionWords]:
+        """The words that a method without a text tower reads of captions.
+
+        Raises:
+            UsageError: when it does not say which.
+        """
+        if self.method.caption_words is None:
+            raise UsageError(
+                f"'{self.method.summary}' does not say which words it reads, so that none can be shown."
+            )
+        return self.method.caption_words(self.settings, self.assets, captions)
+
+    def build(self, towers: Mapping[str, Tower]) -> nn.Module:
+        """The model, with the weights that it begins with."""
+        return self.method.build(self.settings, dict(towers), self.assets)
 
 
 @dataclass(frozen=True)
@@ -34,7 +77,8 @@ class Assembly:
     uses: Mapping[str, TowerUse]
     towers: Mapping[str, Tower]
     facts: Mapping[str, dict[str, Any]]
-    """What a run remembers of each modality's tower: encoder, fingerprint, width, trainable, features."""
+    """What a run remembers of each tower: encoder, fingerprint, width, trainable, features."""
+    fitted: FittedMethod
 
     def data(self, split: str) -> SplitData:
         """One split of the corpus, read as the towers need it.
@@ -47,22 +91,33 @@ class Assembly:
         return SplitData(records=records, images=self._images(split), texts=self._texts(split))
 
     def _images(self, split: str) -> PixelImages | FeatureImages:
+        """What the image tower reads, and beside it the regions of another encoder, where there is one."""
         use, tower = self.uses["image"], self.towers["image"]
+        beside = None
+        if "regions" in self.uses:
+            beside = FeatureImages(self._store("regions", split), self.uses["regions"].features)
         if tower.module is None:
-            return FeatureImages(self._store("image", split), use.features, use.augment)
+            return FeatureImages(self._store("image", split), use.features, use.augment, beside)
         paths = [self.manifest.image_path(record) for record in self.manifest.split(split)]
-        return PixelImages(paths, tower.module.view, use.augment)
+        return PixelImages(paths, tower.module.view, use.augment, beside)
 
-    def _texts(self, split: str) -> TokenTexts | FeatureTexts:
-        use, tower = self.uses["text"], self.towers["text"]
-        if tower.module is None:
-            return FeatureTexts(self._store("text", split), use.features)
-        captions = [caption for record in self.manifest.split(split) for caption in record.captions]
-        return TokenTexts(tower.module.tokenize(captions))
+    def _texts(self, split: str) -> TextSource:
+        """What the text tower reads, where there is one, and what the method reads of the captions itself."""
+        records = self.manifest.split(split)
+        numbers = dict(self.fitted.caption_ids(records))
+        sources: list[TextSource] = []
+        if "text" in self.uses and self.towers["text"].module is None:
+            sources.append(FeatureTexts(self._store("text", split), self.uses["text"].features))
+        elif "text" in self.uses:
+            captions = [caption for record in records for caption in record.captions]
+            numbers["token_ids"] = self.towers["text"].module.tokenize(captions)
+        if numbers:
+            sources.append(NumberTexts(numbers))
+        return sources[0] if len(sources) == 1 else JoinedTexts(sources)
 
-    def _store(self, modality: str, split: str) -> FeatureStore:
+    def _store(self, key: str, split: str) -> FeatureStore:
         """The features of a split, which must come from the very weights that the model reads."""
-        use, wanted = self.uses[modality], self.facts[modality]["fingerprint"]
+        use, wanted = self.uses[key], self.facts[key]["fingerprint"]
         store = open_features(self.home, self.manifest, use, split)
         if store.fingerprint != wanted:
             raise ArtifactError(
@@ -79,8 +134,7 @@ class OpenedRun:
     """A trained run with everything needed to use it again."""
 
     folder: RunFolder
-    method: Method
-    settings: Any
+    fitted: FittedMethod
     model: nn.Module
     fingerprint: str
     """Of the weights that the model has."""
@@ -89,9 +143,14 @@ class OpenedRun:
     dataset: str
 
     @property
+    def method(self) -> Method:
+        """The method that was trained."""
+        return self.fitted.method
+
+    @property
     def uses(self) -> Mapping[str, TowerUse]:
-        """The encoder of each modality, as the method asks for it."""
-        return self.method.towers(self.settings)
+        """The towers by name, as the method asks for them."""
+        return self.method.towers(self.fitted.settings)
 
     @cached_property
     def assembly(self) -> Assembly:
@@ -101,13 +160,22 @@ class OpenedRun:
             ArtifactError: when the dataset is not prepared.
         """
         manifest = Manifest.open(self.home.dataset(self.dataset))
-        return Assembly(self.home, manifest, self.uses, self.towers, self.folder.facts["towers"])
+        facts = self.folder.facts["towers"]
+        return Assembly(self.home, manifest, self.uses, self.towers, facts, self.fitted)
 
 
 def assemble(
-    method: Method, settings: Any, home: Home, dataset: str, device: str, reporter: Reporter
+    method: Method,
+    settings: Any,
+    home: Home,
+    dataset: str,
+    device: str,
+    reporter: Reporter,
+    assets: Assets | None = None,
 ) -> Assembly:
     """The towers that a method asks for, over a prepared corpus; missing features are extracted first.
+
+    Without `assets` the method counts its own, from the training records.
 
     Raises:
         ArtifactError: when the corpus is not prepared, or weights cannot be had.
@@ -117,18 +185,19 @@ def assemble(
     ensure_features(home, manifest, uses, device, reporter)
     towers: dict[str, Tower] = {}
     facts: dict[str, dict[str, Any]] = {}
-    for modality in MODALITIES:
-        use = uses[modality]
+    for key, use in uses.items():
         if use.trainable:
-            encoder = _load_trainable(use.encoder, modality)
-            towers[modality] = Tower(width=encoder.width, module=encoder)
+            encoder = _load_trainable(use)
+            towers[key] = Tower(width=encoder.width, module=encoder)
             fingerprint = encoder.fingerprint
         else:
             store = open_features(home, manifest, use, manifest.splits[0])
-            towers[modality] = Tower(width=store.width)
+            towers[key] = Tower(width=store.width)
             fingerprint = store.fingerprint
-        facts[modality] = _facts(use, towers[modality].width, fingerprint)
-    return Assembly(home, manifest, uses, towers, facts)
+        facts[key] = _facts(use, towers[key].width, fingerprint)
+    if assets is None:
+        assets = method.assets(settings, asset_source(manifest, reporter))
+    return Assembly(home, manifest, uses, towers, facts, FittedMethod(method, settings, assets))
 
 
 def open_run(path: Path, home: Home, device: torch.device, dataset: str | None = None) -> OpenedRun:
@@ -138,12 +207,12 @@ def open_run(path: Path, home: Home, device: torch.device, dataset: str | None =
         ArtifactError: when the run or its towers' weights are not there, or do not fit.
     """
     folder = RunFolder.open(path)
-    method, settings, towers = rebuild(folder)
-    model = method.build(settings, towers)
+    fitted, towers = rebuild(folder)
+    model = fitted.build(towers)
     fingerprint = _load_weights(folder, model)
     model = model.to(device).eval()
     dataset = dataset or folder.facts["dataset"]
-    return OpenedRun(folder, method, settings, model, fingerprint, towers, home, dataset)
+    return OpenedRun(folder, fitted, model, fingerprint, towers, home, dataset)
 
 
 def method_of(folder: RunFolder) -> tuple[Method, Any]:
@@ -166,24 +235,24 @@ def method_of(folder: RunFolder) -> tuple[Method, Any]:
     return method, settings
 
 
-def rebuild(folder: RunFolder) -> tuple[Method, Any, dict[str, Tower]]:
-    """The method, settings and empty towers that a run was made with.
+def rebuild(folder: RunFolder) -> tuple[FittedMethod, dict[str, Tower]]:
+    """The method with settings and assets, and the empty towers, that a run was made with.
 
     Raises:
         ArtifactError: when this mmx has them no longer, or a trained tower began with other weights.
     """
     method, settings = method_of(folder)
-    towers = {}
-    for modality, fact in folder.facts["towers"].items():
-        module = _load_trainable(fact["encoder"], modality) if fact["trainable"] else None
+    towers, uses = {}, method.towers(settings)
+    for key, fact in folder.facts["towers"].items():
+        module = _load_trainable(uses[key]) if fact["trainable"] else None
         if module is not None and module.fingerprint != fact["fingerprint"]:
             raise ArtifactError(
-                f"'{folder.path}' began with the {modality} encoder '{fact['encoder']}', fingerprint "
+                f"'{folder.path}' began with the {key} encoder '{fact['encoder']}', fingerprint "
                 f"'{fact['fingerprint']}'; here it has '{module.fingerprint}'. Bring those weights back, "
                 "or train again."
             )
-        towers[modality] = Tower(width=fact["width"], module=module)
-    return method, settings, towers
+        towers[key] = Tower(width=fact["width"], module=module)
+    return FittedMethod(method, settings, folder.assets()), towers
 
 
 def _load_weights(folder: RunFolder, model: nn.Module) -> str:
@@ -196,9 +265,12 @@ def _load_weights(folder: RunFolder, model: nn.Module) -> str:
     raise ArtifactError(f"the weights of '{folder.path}' change while they are read. Try again in a moment.")
 
 
-def _load_trainable(encoder: str, modality: str) -> nn.Module:
+def _load_trainable(use: TowerUse) -> nn.Module:
     """An encoder to be trained; its BatchNorm is folded away: averages of small batches would spoil it."""
-    return fold(load_encoder(encoder, modality))
+    modality = modality_of(use)
+    check_trainable(use.encoder, modality)
+    encoder = fold(load_encoder(use.encoder, modality))
+    return encoder if use.lora is None else adapt(encoder, use.lora)
 
 
 def _facts(use: TowerUse, width: int, fingerprint: str) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,21 +13,29 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmx.core.batch import Batch
+from mmx.core.caption_words import CaptionWords
 from mmx.core.device import find_device
 from mmx.core.encoder import ImageEncoder, TextEncoder
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
+from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES
 from mmx.core.view import View
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
-from mmx.engine.split_data import TokenTexts
+from mmx.engine.pictures import Pixels, encode_pictures, join_pictures
+from mmx.engine.regions import image_fields
+from mmx.engine.split_data import NumberTexts
 from mmx.store.images import ImageError, read_pixels
+from mmx.store.shard import MIRRORED
 from mmx.workflows.assemble import OpenedRun, open_run
+from mmx.workflows.frozen_features import modality_of
 
 IMAGE_BATCH = 64
+LARGE_BATCH = 8
+"""Of pictures that keep their own size."""
 TEXT_BATCH = 256
 DECODERS = 4
 
@@ -50,8 +58,16 @@ class Matcher:
     opened: OpenedRun | None
     _tower: Callable[[str], Encoder]
     """modality -> its encoder; loaded when it is first asked for, since a sentence needs no image encoder."""
-    _encode_pixels: Callable[[Tensor], Tensor]
-    _encode_tokens: Callable[[Tensor, Tensor], Tensor]
+    _image_batch: Callable[[Mapping[str, Pixels], tuple[str, ...]], Batch]
+    """Pictures by the tower that reads them, and fields that are wanted beside those that the model reads ->
+    its images.
+    """
+    _encode_image: Callable[[Batch], Tensor]
+    _number: Callable[[Sequence[str]], Mapping[str, Sequence[Sequence[int]]]]
+    """Sentences -> by Batch field, the whole numbers that stand for each."""
+    _text_batch: Callable[[Mapping[str, Tensor]], Batch]
+    """The numbers of sentences -> its captions."""
+    _encode_text: Callable[[Batch], Tensor]
 
     @torch.inference_mode()
     def encode_images(
@@ -61,25 +77,64 @@ class Matcher:
         vectors: list[Tensor] = []
         failures: list[tuple[int, str]] = []
         view = self._tower("image").view
+        size = LARGE_BATCH if view.fit == "within" else IMAGE_BATCH
         with reporter.progress("encode photos", len(paths), "photos") as bar:
-            for pictures in _batched(_decode(paths, view), IMAGE_BATCH):
+            for pictures in _batched(_decode(paths, view, size), size):
                 failures += [(place, read) for place, read in pictures if isinstance(read, str)]
                 pixels = [read for _, read in pictures if not isinstance(read, str)]
                 if pixels:
-                    vectors.append(self._encode_pixels(torch.stack(pixels)).float().cpu())
+                    batch = self._image_batch({"image": join_pictures(pixels, view)}, ())
+                    vectors.append(self._encode_image(batch).float().cpu())
                 bar.advance(len(pictures))
         return torch.cat(vectors) if vectors else torch.empty(0, 0), failures
 
     @torch.inference_mode()
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Vectors [C, D] float32 of sentences, in order."""
-        texts = TokenTexts(self._tower("text").tokenize(captions))
-        order = torch.tensor([len(ids) for ids in texts.token_ids]).argsort(stable=True)
-        vectors = []
-        for places in order.split(TEXT_BATCH):
-            read = texts.read(places)
-            vectors.append(self._encode_tokens(read["token_ids"], read["token_mask"]).float().cpu())
+        texts = NumberTexts(self._number(captions))
+        order = texts.lengths.argsort(stable=True)
+        vectors = [
+            self._encode_text(self._text_batch(texts.read(places))).float().cpu()
+            for places in order.split(TEXT_BATCH)
+        ]
         return torch.cat(vectors)[order.argsort()]
+
+    @torch.inference_mode()
+    def read_image(self, path: Path, beside: tuple[str, ...] = ()) -> Batch:
+        """A photo as the model reads it, with further fields of it.
+
+        Raises:
+            ImageError: with the reason when it cannot be read.
+        """
+        pixels = {}
+        for key in self._reads_images():
+            view = self.view(key)
+            pixels[key] = join_pictures([torch.from_numpy(read_pixels(path, view))], view)
+        return self._image_batch(pixels, beside)
+
+    @torch.inference_mode()
+    def read_texts(self, captions: Sequence[str]) -> Batch:
+        """Sentences as the model reads them, in order."""
+        texts = NumberTexts(self._number(captions))
+        return self._text_batch(texts.read(torch.arange(len(captions))))
+
+    def _reads_images(self) -> list[str]:
+        uses = {} if self.opened is None else self.opened.uses
+        return [key for key, use in uses.items() if modality_of(use) == "image"] or ["image"]
+
+    def view(self, key: str) -> View:
+        """How the encoder of a tower sees pictures."""
+        return self._tower(key).view
+
+    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+        """The words that the tokens of each caption of a run are pieces of.
+
+        Raises:
+            UsageError: when the method does not say which words it reads.
+        """
+        if "text" in self.opened.uses:
+            return self._tower("text").words(captions)
+        return self.opened.fitted.caption_words(captions)
 
 
 def open_matcher(run: Path | None, model: str | None, home: Home, device: str) -> Matcher:
@@ -107,14 +162,32 @@ def _pretrained(name: str, device: torch.device) -> Matcher:
             "Train a matcher on them (mmx train), or take a pair such as hub:openai/clip-vit-base-patch32."
         )
 
-    def encode_pixels(pixels: Tensor) -> Tensor:
-        return normalize(image_encoder(pixels.to(device))["image_embedding"], dim=-1)
+    def image_batch(pixels: Mapping[str, Tensor], beside: tuple[str, ...]) -> Batch:
+        return Batch(pixels=pixels["image"].to(device))
 
-    def encode_tokens(token_ids: Tensor, token_mask: Tensor) -> Tensor:
-        return normalize(text_encoder(token_ids.to(device), token_mask.to(device))["text_embedding"], dim=-1)
+    def encode_image(batch: Batch) -> Tensor:
+        return normalize(image_encoder(batch.pixels)["image_embedding"], dim=-1)
 
-    fingerprint = f"{image_encoder.fingerprint}+{text_encoder.fingerprint}"
-    return Matcher(name, fingerprint, None, towers.__getitem__, encode_pixels, encode_tokens)
+    def number(captions: Sequence[str]) -> dict[str, list[list[int]]]:
+        return {"token_ids": text_encoder.tokenize(captions)}
+
+    def text_batch(read: Mapping[str, Tensor]) -> Batch:
+        return Batch(**read).to(device)
+
+    def encode_text(batch: Batch) -> Tensor:
+        return normalize(text_encoder(batch.token_ids, batch.token_mask)["text_embedding"], dim=-1)
+
+    return Matcher(
+        name,
+        f"{image_encoder.fingerprint}+{text_encoder.fingerprint}",
+        None,
+        towers.__getitem__,
+        image_batch,
+        encode_image,
+        number,
+        text_batch,
+        encode_text,
+    )
 
 
 def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
@@ -125,33 +198,64 @@ def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
     def tower(modality: str) -> Encoder:
         return _tower_of(opened, modality, device)
 
-    def encode_pixels(pixels: Tensor) -> Tensor:
-        if uses["image"].trainable:
-            return task.encode_image(opened.model, Batch(pixels=pixels.to(device)))
-        features = tower("image")(pixels.to(device))
-        return task.encode_image(
-            opened.model, Batch(**{field: features[field] for field in uses["image"].features})
-        )
+    def image_batch(pixels: Mapping[str, Pixels], beside: tuple[str, ...]) -> Batch:
+        fields: dict[str, Tensor] = {}
+        for key, pictures in pixels.items():
+            # what is wanted of places is that of the tower whose regions are read
+            features = uses[key].features
+            wanted = (*features, *(beside if "region_features" in features else ()))
+            if not uses[key].trainable:
+                fields |= _features(tower(key), pictures, device, wanted)
+                continue
+            fields["pixels"] = pictures.to(device)
+            if wanted != features:
+                places = ("region_features", *beside)
+                found = _features(tower(key), pictures, device, places)
+                fields |= {name: found[name] for name in found if name != "region_features"}
+        return Batch(**fields)
 
-    def encode_tokens(token_ids: Tensor, token_mask: Tensor) -> Tensor:
-        ids, mask = token_ids.to(device), token_mask.to(device)
-        if uses["text"].trainable:
-            return task.encode_text(opened.model, Batch(token_ids=ids, token_mask=mask))
-        features = tower("text")(ids, mask)
-        fields = {field: features[field] for field in uses["text"].features}
-        return task.encode_text(opened.model, Batch(**fields, token_mask=mask))
+    def number(captions: Sequence[str]) -> dict[str, Sequence[Sequence[int]]]:
+        query = Record("query", "test", None, tuple(captions))
+        tokens = {"token_ids": tower("text").tokenize(captions)} if "text" in uses else {}
+        return {**tokens, **opened.fitted.caption_ids([query])}
 
-    name = opened.folder.path.name
-    return Matcher(name, opened.fingerprint, opened, tower, encode_pixels, encode_tokens)
+    def text_batch(read: Mapping[str, Tensor]) -> Batch:
+        batch = Batch(**read).to(device)
+        if "text" not in uses or uses["text"].trainable:
+            return batch
+        features = tower("text")(batch.token_ids, batch.token_mask)
+        return replace(batch, token_ids=None, **{field: features[field] for field in uses["text"].features})
+
+    return Matcher(
+        opened.folder.path.name,
+        opened.fingerprint,
+        opened,
+        tower,
+        image_batch,
+        functools.partial(task.encode_image, opened.model),
+        number,
+        text_batch,
+        functools.partial(task.encode_text, opened.model),
+    )
 
 
-def _tower_of(opened: OpenedRun, modality: str, device: torch.device) -> Encoder:
+def _features(
+    encoder: ImageEncoder, pictures: Pixels, device: torch.device, wanted: Sequence[str]
+) -> dict[str, Tensor]:
+    """Batch fields of pictures that an encoder sees, as its extracted features would give them."""
+    mirrored = any(field.endswith(MIRRORED) for field in wanted)
+    seen = encode_pictures(encoder, pictures, device, mirrored)
+    view = (encoder.view.height, encoder.view.width)
+    return image_fields(wanted, seen, seen.__getitem__, view)
+
+
+def _tower_of(opened: OpenedRun, key: str, device: torch.device) -> Encoder:
     """The run's own tower where it was trained; else the frozen one, which must have made the features."""
-    tower = opened.towers[modality]
+    tower = opened.towers[key]
     if tower.module is not None:
         return tower.module
-    fact = opened.folder.facts["towers"][modality]
-    encoder = load_encoder(fact["encoder"], modality).to(device)
+    fact = opened.folder.facts["towers"][key]
+    encoder = load_encoder(fact["encoder"], modality_of(opened.uses[key])).to(device)
     if encoder.fingerprint != fact["fingerprint"]:
         raise ArtifactError(
             f"'{opened.folder.path}' was trained on features of '{fact['encoder']}' with fingerprint "
@@ -161,7 +265,7 @@ def _tower_of(opened: OpenedRun, modality: str, device: torch.device) -> Encoder
     return freeze(encoder)
 
 
-def _decode(paths: Sequence[Path], view: View) -> Iterator[tuple[int, Tensor | str]]:
+def _decode(paths: Sequence[Path], view: View, size: int) -> Iterator[tuple[int, Tensor | str]]:
     """(place, pixels, or the reason why there are none), decoded beside the network."""
 
     def read(path: Path) -> Tensor | str:
@@ -172,7 +276,7 @@ def _decode(paths: Sequence[Path], view: View) -> Iterator[tuple[int, Tensor | s
 
     with ThreadPoolExecutor(DECODERS) as pool:
         # Executor.map would decode every picture ahead of the network; a window bounds the memory.
-        for window in _batched(list(enumerate(paths)), IMAGE_BATCH * DECODERS):
+        for window in _batched(list(enumerate(paths)), size * DECODERS):
             yield from zip(
                 (place for place, _ in window), pool.map(read, (path for _, path in window)), strict=True
             )

@@ -14,17 +14,16 @@ from mmx.core.device import default_precision, find_device
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
-from mmx.core.reporter import Reporter, SilentReporter
+from mmx.core.reporter import Reporter
 from mmx.core.seed import derive_seed
-from mmx.engine.evaluator import embed_split
 from mmx.engine.trainer import TrainOptions, TrainResult, Validate, plan_stages
 from mmx.engine.trainer import train as train_model
 from mmx.reports.curves import draw_curves
 from mmx.store.atomic import check_writable
 from mmx.store.run import RunFolder, check_free, find_run
-from mmx.tasks.recall import ranks, recall_metrics
 from mmx.workflows.assemble import Assembly, assemble, method_of
 from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
+from mmx.workflows.stage_rows import measure_val
 
 PRECISIONS = ("auto", "fp32", "bf16")
 CURVES = "curves.png"
@@ -81,7 +80,14 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
     )
     start = None if settings.init is None else find_run(settings.init, home.runs)
     facts = _facts(resolved, assembly, settings, options, start)
-    return _train(resolved, assembly, lambda: RunFolder.create(out, facts), start, options, reporter)
+    return _train(
+        resolved,
+        assembly,
+        lambda: RunFolder.create(out, facts, assembly.fitted.assets),
+        start,
+        options,
+        reporter,
+    )
 
 
 def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) -> TrainResult:
@@ -94,7 +100,8 @@ def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) 
     facts = run.facts
     method, values = method_of(run)
     resolved = ResolvedMethod(facts["method"], method, values, facts.get("set_by", {}))
-    assembly = assemble(method, values, home, facts["dataset"], str(options.device), reporter)
+    device, assets = str(options.device), run.assets()
+    assembly = assemble(method, values, home, facts["dataset"], device, reporter, assets)
     _check_same(run, assembly)
     options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
     return _train(resolved, assembly, lambda: run, _start_again(run), options, reporter)
@@ -127,7 +134,7 @@ def _train(
     reporter: Reporter,
 ) -> TrainResult:
     torch.manual_seed(derive_seed(options.seed, "build"))
-    model = resolved.method.build(resolved.settings, dict(assembly.towers))
+    model = assembly.fitted.build(assembly.towers)
     if start is not None:
         start.load_start(model)
     data, validate = assembly.data("train"), _validation(resolved, assembly, options)
@@ -158,16 +165,7 @@ def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOpti
     task, data = resolved.method.tasks[0], assembly.data("val")
 
     def validate(model: nn.Module) -> dict[str, float]:
-        found = embed_split(
-            model,
-            task.encode_image,
-            task.encode_text,
-            data,
-            options.device,
-            precision=options.precision,
-            reporter=SilentReporter(),
-        )
-        return recall_metrics(ranks(found.image, found.text, found.image_group, found.text_group))
+        return measure_val(model, task, data, options.device, options.precision)
 
     return validate
 

@@ -34,6 +34,7 @@ class MemoryImages:
 @dataclass(frozen=True)
 class MemoryTexts:
     features: Tensor
+    lengths = None
 
     def read(self, captions: Tensor) -> dict[str, Tensor]:
         return {"text_features": self.features[captions]}

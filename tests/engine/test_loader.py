@@ -1,5 +1,6 @@
 """The order of training: each image once, captions drawn fairly, the same from any start, by any workers."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmx.core.errors import DataError, UsageError
+from mmx.core.method import Stage
 from mmx.core.view import View
 from mmx.engine.loader import TrainingOrder, read_ahead
-from mmx.engine.split_data import PixelImages, SplitData
+from mmx.engine.split_data import NumberTexts, PixelImages, SplitData
 from tests.engine.stub_training import MemoryTexts, make_data
 
 
 def order_of(data: SplitData, batch_size: int = 4, captions: int | None = 2, seed: int = 0) -> TrainingOrder:
-    return TrainingOrder(data, batch_size, captions, seed, "stage")
+    return TrainingOrder(data, Stage("stage", (), 1, batch_size, captions), seed)
 
 
 @given(images=st.integers(2, 40), batch_size=st.integers(2, 12), captions=st.sampled_from([1, 2, 3, None]))
@@ -61,7 +63,7 @@ def test_another_seed_stage_or_epoch_gives_another_order(change: dict) -> None:
     data = make_data()
 
     def rows(seed: int = 0, stage: str = "stage", epoch: int = 1) -> list[int]:
-        plans = TrainingOrder(data, 4, 1, seed, stage).epoch(epoch)
+        plans = TrainingOrder(data, Stage(stage, (), 1, 4), seed).epoch(epoch)
         return torch.cat([plan.rows for plan in plans]).tolist()
 
     assert rows() != rows(**change)
@@ -82,6 +84,38 @@ def test_each_caption_of_an_image_is_drawn_equally_often() -> None:
     )
 
     assert set(drawn) == mine and all(420 < count < 580 for count in drawn.values())
+
+
+def bucketed(data: SplitData, bucket: int) -> TrainingOrder:
+    """One caption an image; caption j of the split has 1 + j * 7 % 23 tokens."""
+    lengths = [1 + j * 7 % 23 for j in range(int(data.caption_offsets[-1]))]
+    texts = NumberTexts({"token_ids": [[1] * length for length in lengths]})
+    return TrainingOrder(SplitData(data.records, data.images, texts), Stage("s", (), 1, 4, 1, bucket=bucket), 0)
+
+
+def test_with_buckets_captions_of_like_length_meet_and_each_image_still_comes_once() -> None:
+    data = make_data(40)
+
+    def padding(order: TrainingOrder) -> int:
+        lengths = [[1 + j * 7 % 23 for j in plan.captions.tolist()] for plan in order.epoch(1)]
+        return sum(max(batch) * len(batch) - sum(batch) for batch in lengths)
+
+    order = bucketed(data, bucket=10)
+
+    assert sorted(torch.cat([plan.rows for plan in order.epoch(1)]).tolist()) == list(range(40))
+    assert padding(order) < padding(bucketed(data, bucket=1)) / 3
+
+
+def test_within_a_pool_no_batch_is_longer_than_the_next_in_rank_is_short() -> None:
+    """One pool of everything: sorted by length, the batches' ranges do not overlap."""
+    data = make_data(40)
+    ranges = sorted(
+        (min(lengths), max(lengths))
+        for plan in bucketed(data, bucket=10).epoch(3)
+        for lengths in [[1 + j * 7 % 23 for j in plan.captions.tolist()]]
+    )
+
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(ranges))
 
 
 def test_images_without_captions_or_without_a_picture_are_left_out() -> None:

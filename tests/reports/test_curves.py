@@ -44,6 +44,18 @@ def test_a_log_becomes_a_wide_picture(tmp_path: Path) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == ["curves.png", "log.jsonl"]
 
 
+def test_what_a_method_gauges_has_a_panel_of_its_own(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain", step(1), step(2), epoch(1, 10.0))
+    gauged = write(tmp_path / "gauged", step(1, gauge={"w": 1.0}), step(2, gauge={"w": 2.0}), epoch(1, 10.0))
+    widths = []
+    for log in (plain, gauged):
+        draw_curves(log, tmp_path / "curves.png")
+        with Image.open(tmp_path / "curves.png") as picture:
+            widths.append(picture.width)
+
+    assert widths[1] == pytest.approx(widths[0] * 4 / 3, abs=2)
+
+
 def test_nested_and_flat_names_are_the_same_curves(tmp_path: Path) -> None:
     nested = read_log(write(tmp_path / "a", step(1), step(2)))
     flat = read_log(
