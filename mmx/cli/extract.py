@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from mmx.workflows.extract import ExtractResult
 
 ENCODER_HELP = (
-    "offline, clip-vit-b32, resnet50, minilm, ... or in full: hub:OWNER/MODEL, torchvision:NAME, "
-    "file:FOLDER, package:NAME, "
-    "random:KIND. May be given several times."
+    "offline, clip-vit-b32, resnet50, faster-rcnn, minilm, ... or in full: hub:OWNER/MODEL, "
+    "torchvision:NAME, file:FOLDER, package:NAME, random:KIND. May be given several times."
 )
 SCALES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -37,7 +36,10 @@ def extract(
     ] = False,
     field: Annotated[
         list[str] | None,
-        typer.Option("--fields", help="Keep only these, such as image_features; by default all."),
+        typer.Option(
+            "--fields",
+            help="Keep only these: image_features, patch_features, region_features, ...; else all.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make anew what is there.")] = False,
     shard_size: Annotated[int, typer.Option("--shard-size", help="Records a shard.", min=1)] = 1024,
@@ -49,7 +51,10 @@ def extract(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Image vectors: .npy or .safetensors, [N, F] or [N, P, F]."),
+        typer.Option(
+            "--images",
+            help="Image vectors: .npy or .safetensors, [N, F] or [N, P, F]; with boxes beside them regions.",
+        ),
     ] = None,
     texts: Annotated[
         Path | None, typer.Option("--texts", help="Text vectors: .npy or .safetensors, [C, F].")
@@ -101,7 +106,7 @@ def show(result: "ExtractResult") -> None:
             row.split,
             f"{row.items:,}",
             f"{row.seconds:.1f}",
-            f"{row.rate:,.1f}",
+            f"{row.rate:,.{1 if row.rate >= 1 else 2}f}",
             f"{row.shards_made:,} new, {row.shards_kept:,} kept",
             size(row.bytes),
         )

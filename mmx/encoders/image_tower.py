@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmx.core.view import View
 from mmx.encoders.blocks import blocks_of
@@ -16,6 +17,8 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 ReadPixels = Callable[[nn.Module, Tensor], dict[str, Tensor]]
 """(network, normalised pixels [B, 3, height, width]) -> the fields of `ImageTower.forward`."""
+Project = Callable[[nn.Module, Tensor], Tensor]
+"""(network, patch_features [B, P, F]) -> [B, P, D]: each patch by itself into the shared space."""
 
 
 class ImageTower(nn.Module):
@@ -33,22 +36,29 @@ class ImageTower(nn.Module):
         embedding_width: int | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         deviation: Sequence[float] = IMAGENET_DEVIATION,
+        project: Project | None = None,
     ) -> None:
         super().__init__()
         self.name, self.view, self.width, self.embedding_width = name, view, width, embedding_width
         self.network = network
-        self._read = read
+        self._read, self._project = read, project
         self.register_buffer("mean", torch.tensor(mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation).reshape(3, 1, 1), persistent=False)
         kind = f"{type(network).__name__} {read.__name__} {view} {tuple(mean)} {tuple(deviation)}"
         self.fingerprint = fingerprint(kind, network)
         self.eval()
 
-    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+    def forward(self, pixels: Tensor, project: bool = False) -> dict[str, Tensor]:
         """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and
-        image_embedding [B, D]).
+        image_embedding [B, D]; with `project` patch_embedding [B, P, D], unit length).
         """
-        return self._read(self.network, (pixels / 255 - self.mean) / self.deviation)
+        read = self._read(self.network, (pixels / 255 - self.mean) / self.deviation)
+        if not project:
+            return read
+        if self._project is None:
+            raise ValueError(f"'{self.name}' shares no space with a text encoder to project into")
+        patches = functional.normalize(self._project(self.network, read["patch_features"]), dim=-1)
+        return {**read, "patch_embedding": patches}
 
     def train(self, mode: bool = True) -> "ImageTower":
         """Train everything but the running averages of BatchNorm, which small batches would spoil."""

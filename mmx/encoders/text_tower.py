@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.nn import functional
 
+from mmx.core.caption_words import CaptionWords
 from mmx.encoders.blocks import blocks_of
 from mmx.encoders.fingerprint import fingerprint
 
 ReadTokens = Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
 """(network, token_ids [C, L], token_mask [C, L]) -> the fields of `TextTower.forward`."""
+Project = Callable[[nn.Module, Tensor], Tensor]
+"""(network, token_features [C, L, F]) -> [C, L, D]: each token by itself into the shared space."""
 
 
 class Tokenizer(Protocol):
@@ -23,6 +27,9 @@ class Tokenizer(Protocol):
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
+
+    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+        """The words that these tokens are pieces of."""
 
 
 class TextTower(nn.Module):
@@ -39,11 +46,13 @@ class TextTower(nn.Module):
         width: int,
         embedding_width: int | None = None,
         pad_id: int = 0,
+        project: Project | None = None,
     ) -> None:
         super().__init__()
         self.name, self.width, self.embedding_width = name, width, embedding_width
         self.network = network
-        self._read, self._tokenizer, self._pad_id = read, tokenizer, pad_id
+        self._read, self._project = read, project
+        self._tokenizer, self._pad_id = tokenizer, pad_id
         kind = f"{type(network).__name__} {read.__name__} {pad_id} {tokenizer.identity}"
         self.fingerprint = fingerprint(kind, network)
         self.eval()
@@ -52,11 +61,21 @@ class TextTower(nn.Module):
         """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
         return self._tokenizer(captions) if captions else []
 
-    def forward(self, token_ids: Tensor, token_mask: Tensor) -> dict[str, Tensor]:
+    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+        """The words that the tokens of each caption are pieces of."""
+        return self._tokenizer.words(captions) if captions else []
+
+    def forward(self, token_ids: Tensor, token_mask: Tensor, project: bool = False) -> dict[str, Tensor]:
         """[C, L] int64, [C, L] bool -> text_features [C, F], token_features [C, L, F] (and text_embedding
-        [C, D]).
+        [C, D]; with `project` token_embedding [C, L, D], unit length).
         """
-        return self._read(self.network, token_ids.masked_fill(~token_mask, self._pad_id), token_mask)
+        read = self._read(self.network, token_ids.masked_fill(~token_mask, self._pad_id), token_mask)
+        if not project:
+            return read
+        if self._project is None:
+            raise ValueError(f"'{self.name}' shares no space with an image encoder to project into")
+        tokens = functional.normalize(self._project(self.network, read["token_features"]), dim=-1)
+        return {**read, "token_embedding": tokens}
 
     def blocks(self) -> list[list[str]]:
         """Prefixes of parameter names, one list a block, from input to output."""

@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
+from mmx.core.caption_words import CaptionWords
 from mmx.core.errors import ArtifactError
 from mmx.encoders.said import read_said
+from mmx.encoders.word_pieces import words_by_marks, words_by_offsets
 
 CLASS_ID, HASH_PAD_ID, FIRST_WORD_ID = 1, 0, 2
 LONGEST_CAPTION = 20_000
@@ -48,9 +50,31 @@ class ModelTokenizer:
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the limit, not padded."""
+        return self._encode(self._texts(captions))["input_ids"]
+
+    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+        """The words that the tokens of each caption are pieces of."""
+        texts = self._texts(captions)
+        encoded = self._encode(texts)
+        return [self._words(text, encoded, place) for place, text in enumerate(texts)]
+
+    def _texts(self, captions: Sequence[str]) -> list[str]:
         texts = [caption[:LONGEST_CAPTION] for caption in captions]
-        texts = [text.lower() for text in texts] if self._lower else texts
-        return self._tokenizer(texts, truncation=True, max_length=self._limit)["input_ids"]
+        return [text.lower() for text in texts] if self._lower else texts
+
+    def _encode(self, texts: list[str]) -> BatchEncoding:
+        return self._tokenizer(texts, truncation=True, max_length=self._limit)
+
+    def _words(self, text: str, encoded: BatchEncoding, place: int) -> CaptionWords:
+        ids, unknown_id = encoded["input_ids"][place], self._tokenizer.unk_token_id
+        pieces, unknown = self._tokenizer.convert_ids_to_tokens(ids), [token == unknown_id for token in ids]
+        if not encoded.is_fast:
+            signs = set(self._tokenizer.all_special_ids) - {unknown_id}
+            return words_by_marks(pieces, [token in signs for token in ids], unknown)
+        # By place and not by id: CLIP's end token is also the one for what it does not know.
+        special = [bool(flag) for flag in encoded.encodings[place].special_tokens_mask]
+        unknown = [lacks and not sign for lacks, sign in zip(unknown, special, strict=True)]
+        return words_by_offsets(text, pieces, encoded.encodings[place].offsets, special, unknown)
 
 
 class WordHash:
@@ -63,11 +87,20 @@ class WordHash:
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the limit, not padded."""
-        return [self._ids(caption[:LONGEST_CAPTION]) for caption in captions]
+        return [
+            [CLASS_ID, *[self._word_id(word) for word in self._split(caption)], self.end_id]
+            for caption in captions
+        ]
 
-    def _ids(self, caption: str) -> list[int]:
-        words = re.findall(r"\w+|[^\w\s]", caption.lower())[: self._limit - 2]
-        return [CLASS_ID, *[self._word_id(word) for word in words], self.end_id]
+    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+        """The words of each caption, one a token, between the signs [CLS] and [SEP]."""
+        framed = [("[CLS]", *self._split(caption), "[SEP]") for caption in captions]
+        return [
+            CaptionWords(words, tuple(range(len(words))), frozenset({0, len(words) - 1})) for words in framed
+        ]
+
+    def _split(self, caption: str) -> list[str]:
+        return re.findall(r"\w+|[^\w\s]", caption[:LONGEST_CAPTION].lower())[: self._limit - 2]
 
     def _word_id(self, word: str) -> int:
         digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4).digest()

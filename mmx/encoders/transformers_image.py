@@ -13,7 +13,7 @@ from transformers import CLIPVisionModelWithProjection, ResNetModel, SiglipVisio
 
 from mmx.core.errors import UsageError
 from mmx.core.view import View
-from mmx.encoders.image_tower import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageTower, ReadPixels
+from mmx.encoders.image_tower import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageTower, Project, ReadPixels
 from mmx.encoders.said import odd, read_said, whole_number
 from mmx.encoders.weights import read_weights
 
@@ -51,6 +51,17 @@ def read_resnet(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
     return {"image_features": patches.mean(dim=1), "patch_features": patches}
 
 
+def project_clip(network: nn.Module, patches: Tensor) -> Tensor:
+    """CLIP: what the class token is projected with."""
+    return network.visual_projection(patches)
+
+
+def project_siglip(network: nn.Module, patches: Tensor) -> Tensor:
+    """SigLIP: what the attention pool makes of a picture that is one patch."""
+    alone = patches.flatten(0, 1)[:, None]
+    return network.head(alone).unflatten(0, patches.shape[:2])
+
+
 @dataclass(frozen=True)
 class Family:
     """How one architecture is made and read."""
@@ -60,13 +71,24 @@ class Family:
     width: Callable[[Any], int]
     embedding_width: Callable[[Any], int | None] = lambda _: None
     keywords: tuple[tuple[str, Any], ...] = ()
+    project: Project | None = None
 
 
 FAMILIES = {
     "clip": Family(
-        CLIPVisionModelWithProjection, read_clip, lambda c: c.hidden_size, lambda c: c.projection_dim
+        CLIPVisionModelWithProjection,
+        read_clip,
+        lambda c: c.hidden_size,
+        lambda c: c.projection_dim,
+        project=project_clip,
     ),
-    "siglip": Family(SiglipVisionModel, read_siglip, lambda c: c.hidden_size, lambda c: c.hidden_size),
+    "siglip": Family(
+        SiglipVisionModel,
+        read_siglip,
+        lambda c: c.hidden_size,
+        lambda c: c.hidden_size,
+        project=project_siglip,
+    ),
     "resnet": Family(ResNetModel, read_resnet, lambda c: c.hidden_sizes[-1]),
     "vit": Family(ViTModel, read_vit, lambda c: c.hidden_size, keywords=(("add_pooling_layer", False),)),
 }
@@ -105,7 +127,9 @@ def wrap_image(
     """A network of a known family behind the common face."""
     family = FAMILIES[kind]
     width, embedding_width = family.width(network.config), family.embedding_width(network.config)
-    return ImageTower(name, network, family.read, view, width, embedding_width, mean, deviation)
+    return ImageTower(
+        name, network, family.read, view, width, embedding_width, mean, deviation, family.project
+    )
 
 
 def _colour(file: Path, key: str, default: tuple[float, ...]) -> tuple[float, ...]:

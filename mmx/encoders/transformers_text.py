@@ -17,7 +17,7 @@ from transformers import (
 
 from mmx.core.errors import UsageError
 from mmx.encoders.said import odd, read_said, whole_number
-from mmx.encoders.text_tower import ReadTokens, TextTower, Tokenizer
+from mmx.encoders.text_tower import Project, ReadTokens, TextTower, Tokenizer
 from mmx.encoders.tokenizers import ModelTokenizer
 from mmx.encoders.weights import read_weights
 
@@ -54,6 +54,16 @@ def read_siglip(network: nn.Module, token_ids: Tensor, token_mask: Tensor) -> di
     return {"text_features": seen.pooler_output, "token_features": tokens, "text_embedding": embedding}
 
 
+def project_clip(network: nn.Module, tokens: Tensor) -> Tensor:
+    """CLIP: what the end token is projected with."""
+    return network.text_projection(tokens)
+
+
+def project_siglip(network: nn.Module, tokens: Tensor) -> Tensor:
+    """SigLIP: what the last place is projected with."""
+    return network.head(tokens)
+
+
 @dataclass(frozen=True)
 class Family:
     """How one architecture is made and read."""
@@ -65,6 +75,7 @@ class Family:
     lower: bool = False
     spare_positions: int = 0
     """Positions of the table that no token can take."""
+    project: Project | None = None
 
 
 NO_POOLER = (("add_pooling_layer", False),)
@@ -72,8 +83,10 @@ FAMILIES = {
     "bert": Family(BertModel, read_first, keywords=NO_POOLER),
     "distilbert": Family(DistilBertModel, read_first),
     "roberta": Family(RobertaModel, read_first, keywords=NO_POOLER, spare_positions=2),
-    "clip": Family(CLIPTextModelWithProjection, read_clip, lambda c: c.projection_dim),
-    "siglip": Family(SiglipTextModel, read_siglip, lambda c: c.projection_size, lower=True),
+    "clip": Family(CLIPTextModelWithProjection, read_clip, lambda c: c.projection_dim, project=project_clip),
+    "siglip": Family(
+        SiglipTextModel, read_siglip, lambda c: c.projection_size, lower=True, project=project_siglip
+    ),
 }
 
 
@@ -113,4 +126,13 @@ def wrap_text(
     """A network of a known family behind the common face; `read` stands in for the family's own pooling."""
     family = FAMILIES[kind]
     width, embedding_width = network.config.hidden_size, family.embedding_width(network.config)
-    return TextTower(name, network, read or family.read, tokenizer, width, embedding_width, pad_id)
+    return TextTower(
+        name,
+        network,
+        read or family.read,
+        tokenizer,
+        width,
+        embedding_width,
+        pad_id,
+        family.project,
+    )

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from mmx.core.errors import DataError
 from mmx.core.record import Record
 from mmx.core.reporter import Progress, Reporter
+from mmx.engine.pictures import encode_pictures, join_pictures
 from mmx.engine.text_batches import pad_tokens, sorted_batches
 from mmx.store.images import ImageError, read_pixels
 from mmx.store.manifest import Manifest
-from mmx.store.shard import MIRRORED, ShardHeader
+from mmx.store.shard import ShardHeader
 
 AHEAD = 3
 """Batches of pictures decoded before the network asks for them."""
@@ -77,11 +78,9 @@ def _image_tensors(
     tensors: dict[str, Tensor] = {}
     for begin in range(0, header.count, job.batch_size):
         size = min(job.batch_size, header.count - begin)
-        pixels = torch.from_numpy(numpy.stack([next(pictures) for _ in range(size)])).to(job.device)
-        fields = job.encoder(pixels)
-        if job.flip:
-            mirrored = job.encoder(pixels.flip(-1))
-            fields |= {field + MIRRORED: value for field, value in mirrored.items()}
+        decoded = [torch.from_numpy(next(pictures)) for _ in range(size)]
+        pixels = join_pictures(decoded, job.encoder.view)
+        fields = encode_pictures(job.encoder, pixels, job.device, job.flip)
         for field in header.fields:
             if field not in tensors:
                 tensors[field] = torch.empty(header.count, *fields[field].shape[1:], dtype=torch.float16)

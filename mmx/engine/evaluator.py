@@ -6,8 +6,9 @@ Shapes: N images, C captions, D width of the shared space, B batch.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,16 @@ from torch import Tensor, nn
 from mmx.core.batch import Batch
 from mmx.core.errors import DataError, TrainingError, UsageError
 from mmx.core.reporter import Reporter, SilentReporter
+from mmx.core.task import Rerank
+from mmx.engine.evaluation_mode import evaluating
+from mmx.engine.kept import KeptBatches
 from mmx.engine.loader import default_workers
+from mmx.engine.second_stage import SecondStage
 from mmx.engine.split_data import SplitData
 from mmx.store.images import ImageError
 
 Encode = Callable[[nn.Module, Batch], Tensor]
+Keep = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Read = Callable[[Tensor], Mapping[str, Tensor]]
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
@@ -39,6 +45,8 @@ class Embeddings:
     """[C] int64: the group of the image that each caption describes."""
     image_row: Tensor
     """[N] int64: the record of each image."""
+    second: SecondStage | None = None
+    """Where it was asked for."""
 
 
 def embed_split(
@@ -50,11 +58,12 @@ def embed_split(
     batch_size: int = 256,
     precision: str = "fp32",
     reporter: Reporter | None = None,
+    rerank: Rerank | None = None,
 ) -> Embeddings:
     """Embed all pictures and all captions; the model is left in the mode it came in.
 
     Besides the result, one batch is held on the device and one a reading thread in memory. Captions go by
-    length, so that little of a batch is padding.
+    length, so that little of a batch is padding. With `rerank` each batch is read once for both stages.
 
     Raises:
         UsageError: for a batch without items or an unknown precision.
@@ -74,16 +83,27 @@ def embed_split(
         raise DataError(
             f"nothing can be matched: the split has {len(rows)} pictures and {len(captions)} captions."
         )
-    by_length = torch.tensor([len(caption) for caption in captions]).argsort(stable=True)
+    lengths = data.texts.lengths
+    if lengths is None:
+        lengths = torch.tensor([len(caption) for caption in captions])
+    by_length = lengths.argsort(stable=True)
     embed = _Embedder(model, device, precision, batch_size, reporter or SilentReporter())
-    with _evaluating(model), torch.inference_mode():
-        image = embed(encode_image, lambda part: _read_images(data, part), rows, "images")
-        text = embed(encode_text, data.texts.read, by_length, "captions")
+    keep_image, keep_text = (None, None) if rerank is None else (rerank.keep_image, rerank.keep_text)
+    with evaluating(model):
+        read_images = partial(_read_images, data)
+        image, kept_images = embed("image", encode_image, keep_image, read_images, rows, "images")
+        text, kept_texts = embed("text", encode_text, keep_text, data.texts.read, by_length, "captions")
     # Copies, since what is made in inference mode cannot be changed by whoever is given it.
     image, text = image.clone(), text[by_length.argsort()]
-    _check_finite(image, [f"record '{data.records[row].id}'" for row in rows.tolist()])
-    _check_finite(text, [f"caption '{caption}'" for caption in captions])
-    return Embeddings(image, text, data.image_group[rows], data.text_group, rows)
+    image_names = [f"record '{data.records[row].id}'" for row in rows.tolist()]
+    text_names = [f"caption '{caption}'" for caption in captions]
+    _check_finite(image, kept_images, torch.arange(len(rows)), image_names)
+    _check_finite(text, kept_texts, by_length, text_names)
+    second = None
+    if rerank is not None:
+        kept = kept_images.join(torch.arange(len(rows))), kept_texts.join(by_length)
+        second = SecondStage(model, rerank, *kept, by_length, device, image_names, text_names)
+    return Embeddings(image, text, data.image_group[rows], data.text_group, rows, second)
 
 
 @dataclass(frozen=True)
@@ -94,37 +114,32 @@ class _Embedder:
     batch_size: int
     reporter: Reporter
 
-    def __call__(self, encode: Encode, read: Read, items: Tensor, unit: str) -> Tensor:
-        """[items] int64 -> [items, D] float32 on the CPU, in the order of the items."""
+    def __call__(
+        self, modality: str, encode: Encode, keep: Keep | None, read: Read, items: Tensor, unit: str
+    ) -> tuple[Tensor, KeptBatches]:
+        """[items] int64 -> [items, D] float32 on the CPU, in their order, and what else is kept."""
         parts = items.split(self.batch_size)
-        whole = None
+        whole, batches = None, KeptBatches()
         with self.reporter.progress(f"embedding {unit}", len(items), unit) as progress:
             done = 0
             for fields in _read_ahead(read, parts):
+                batch = Batch(**fields).to(self.device)
                 with self._autocast():
-                    embedding = encode(self.model, Batch(**fields).to(self.device))
+                    kept = {} if keep is None else dict(keep(self.model, batch))
+                    embedding = kept.pop(f"{modality}_embedding", None)
+                    if embedding is None:
+                        embedding = encode(self.model, batch)
                 if whole is None:
                     whole = torch.empty(len(items), embedding.shape[1])
                 whole[done : done + len(embedding)] = embedding
+                batches.add(kept)
                 done += len(embedding)
                 progress.advance(len(embedding))
-        return whole
+        return whole, batches
 
     def _autocast(self) -> AbstractContextManager:
         kind = PRECISIONS[self.precision]
         return nullcontext() if kind is None else torch.autocast(self.device.type, dtype=kind)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off and running averages held still, then everything as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _read_ahead(read: Read, parts: Sequence[Tensor]) -> Iterator[Mapping[str, Tensor]]:
@@ -163,10 +178,14 @@ def _unreadable(data: SplitData, rows: Tensor, error: ImageError) -> tuple[str, 
     return "a picture", error
 
 
-def _check_finite(embedding: Tensor, names: Sequence[str]) -> None:
-    wrong = (~embedding.isfinite().all(1)).nonzero().squeeze(1)
-    if len(wrong):
+def _check_finite(embedding: Tensor, kept: KeptBatches, items: Tensor, names: Sequence[str]) -> None:
+    """Names are those of the rows of the embedding; `items` are the rows in the order of what is kept."""
+    wrong = (~embedding.isfinite().all(1)).nonzero().squeeze(1).tolist()
+    what = "embeddings"
+    if not wrong and kept.not_finite:
+        wrong, what = sorted({int(items[place]) for place in kept.not_finite}), "items of the second stage"
+    if wrong:
         raise TrainingError(
-            f"{len(wrong)} embeddings are not finite numbers, the first that of {names[int(wrong[0])]}. "
+            f"{len(wrong)} {what} are not finite numbers, the first that of {names[wrong[0]]}. "
             "Evaluate with --device cpu, or train again with a smaller rate."
         )

@@ -98,7 +98,9 @@ def extract_split(
 
 @torch.inference_mode()
 def fields_of(encoder: nn.Module, device: torch.device) -> list[str]:
-    """What an encoder on the device gives; it runs once on next to nothing to tell."""
+    """What an encoder on the device gives; one that does not say so runs once on next to nothing to tell."""
+    if hasattr(encoder, "fields"):
+        return list(encoder.fields)
     if encoder.modality == "image":
         size = (encoder.view.height, encoder.view.width)
         return list(encoder(torch.zeros(1, 3, *size, dtype=torch.uint8, device=device)))
@@ -183,6 +185,7 @@ def _header(job: Job, split: str, options: ExtractOptions) -> ShardHeader:
         count=0,
         total=len(job.records),
         shard_records=options.shard_records,
+        view=(encoder.view.height, encoder.view.width) if encoder.modality == "image" else (0, 0),
     ).at(0)
 
 

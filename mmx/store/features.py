@@ -1,7 +1,7 @@
 """FeatureStore: what one frozen encoder says of one split of a corpus, memory-mapped.
 
-Shapes: B images, C captions, P patches, L tokens, F width, D width of a shared space. Row i is record i of
-the manifest's split.
+Shapes: B images, C captions, P patches, R regions, L tokens, F width, D width of a shared space. Row i is
+record i of the manifest's split.
 """
 
 import dataclasses
@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
+from mmx.store.buffers import Buffers
 from mmx.store.shard import MIRRORED, Shard, shard_paths
+
+LONG_ROW = 8192
+"""Numbers a row from which rows are copied one by one."""
+ALONE = 32767
+"""Numbers that torch copies without calling its other threads, which have a training step to compute."""
 
 
 class FeatureStore:
@@ -25,6 +31,11 @@ class FeatureStore:
         self._header = header
         self.encoder, self.modality, self.fingerprint = header.encoder, header.modality, header.fingerprint
         self.fields, self.width, self.rows = header.fields, header.width, header.total
+        # files that do not say what was seen were made of square views
+        self.grid_view = header.view if min(header.view) else (1, 1)
+        self._buffers = Buffers()
+        self._seen: dict[str, Tensor] = {}
+        """[rows] of each field: read before, and found to be numbers."""
         self._starts = torch.tensor([0, *(shard.rows for shard in shards)]).cumsum(0)
         self.caption_offsets = torch.zeros(1, dtype=torch.int64)
         if self.modality == "text":
@@ -69,17 +80,12 @@ class FeatureStore:
         return cls(shards)
 
     def read_images(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """[B] int64 (and [B] bool: take the mirrored picture) -> float32 [B, F] or [B, P, F].
+        """[B] int64 (and [B] bool: take the mirrored picture) -> float32 [B, ...] of the field's own shape.
 
         Raises:
             ArtifactError: when the store lacks the field, or a vector read is not finite.
         """
-        if mirrored is None or not bool(mirrored.any()):
-            return self._gather(field, rows)
-        read = self._gather(field, rows)
-        places = mirrored.nonzero().flatten()
-        read[places] = self._gather(field + MIRRORED, rows[places])
-        return read
+        return self._gather(field, rows, mirrored)
 
     def read_texts(self, field: str, captions: Tensor) -> Tensor:
         """[C] int64 -> float32 [C, F].
@@ -88,6 +94,15 @@ class FeatureStore:
             ArtifactError: as for `read_images`.
         """
         return self._gather(field, captions)
+
+    def token_lengths(self) -> Tensor:
+        """[number of captions] int64: tokens of each.
+
+        Raises:
+            ArtifactError: when the store holds no token features.
+        """
+        self._need("token_features")
+        return torch.cat([shard.read("token_offsets").diff() for shard in self._shards])
 
     def read_tokens(self, captions: Tensor) -> tuple[Tensor, Tensor]:
         """[C] int64 -> token_features float32 [C, L, F], token_mask bool [C, L]; L is the longest of those
@@ -117,22 +132,39 @@ class FeatureStore:
         self._check_finite("token_features", read, captions)
         return read, mask
 
-    def _gather(self, field: str, rows: Tensor) -> Tensor:
+    def _gather(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
         self._need(field)
-        of_shard = torch.searchsorted(self._starts, rows, right=True) - 1
-        numbers = of_shard.unique().tolist()
-        if len(numbers) == 1:
-            local = rows - self._starts[numbers[0]]
-            read = self._shards[numbers[0]].read(field).index_select(0, local).float()
+        shape = self._shards[0].read(field).shape[1:]
+        read = self._buffers.empty((len(rows), *shape))
+        if mirrored is None or not bool(mirrored.any()):
+            self._fill(read, field, rows, torch.arange(len(rows)))
         else:
-            shape = self._shards[0].read(field).shape[1:]
-            read = torch.empty(len(rows), *shape)
-            for number in numbers:
-                places = (of_shard == number).nonzero().flatten()
-                local = rows[places] - self._starts[number]
-                read.index_copy_(0, places, self._shards[number].read(field).index_select(0, local).float())
-        self._check_finite(field, read, rows)
+            self._need(field + MIRRORED)
+            self._fill(read, field, rows, (~mirrored).nonzero().flatten())
+            self._fill(read, field + MIRRORED, rows, mirrored.nonzero().flatten())
         return read
+
+    def _fill(self, read: Tensor, field: str, rows: Tensor, places: Tensor) -> None:
+        """Read the rows of some places into these places; those read for the first time are looked at."""
+        self._copy(read, field, rows, places)
+        if field not in self._seen:
+            self._seen[field] = torch.zeros(int(self._starts[-1]), dtype=torch.bool)
+        new = places[~self._seen[field][rows[places]]]
+        if len(new):
+            self._check_finite(field, read if len(new) == len(read) else read[new], rows[new])
+            self._seen[field][rows[new]] = True
+
+    def _copy(self, read: Tensor, field: str, rows: Tensor, places: Tensor) -> None:
+        of_shard = torch.searchsorted(self._starts, rows[places], right=True) - 1
+        local = rows[places] - self._starts[of_shard]
+        if read[:1].numel() >= LONG_ROW:
+            for place, shard, row in zip(places.tolist(), of_shard.tolist(), local.tolist(), strict=True):
+                _convert(self._shards[shard].read(field)[row], read[place])
+            return
+        for shard in of_shard.unique().tolist():
+            here = of_shard == shard
+            some = self._shards[shard].read(field).index_select(0, local[here])
+            read.index_copy_(0, places[here], some.float())
 
     def _need(self, field: str) -> None:
         if field not in self.fields:
@@ -154,6 +186,12 @@ class FeatureStore:
                 "a number. "
                 f"Make the features again: {self._header.remake}"
             )
+
+
+def _convert(row: Tensor, to: Tensor) -> None:
+    """Convert as it is copied, so that nothing of a batch's size is made but the batch."""
+    for some, there in zip(row.view(-1).split(ALONE), to.view(-1).split(ALONE), strict=True):
+        there.copy_(some)
 
 
 def _differs(shard: Shard, expected: object, first: Path) -> str:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import warnings
 from pathlib import Path
 
 import numpy
@@ -23,6 +24,9 @@ TENSOR_NAMES = {
 """Names under which a safetensors file with several tensors may hold the vectors."""
 LONGEST_FIELD = 10_000_000
 
+# Arrays are mapped for reading alone: for one that could be written to, the system would set aside memory.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
 
 def read_array(path: Path, modality: str) -> Tensor:
     """The vectors of a `.npy` or `.safetensors` file, memory-mapped, in the file's own float type.
@@ -36,7 +40,7 @@ def read_array(path: Path, modality: str) -> Tensor:
         raise ArtifactError(
             f"'{path}' is neither {' nor '.join(ARRAY_SUFFIXES)}. Save the vectors as one of them."
         )
-    vectors = _read_npy(path) if path.suffix == ".npy" else _read_safetensors(path, modality)
+    vectors = _read_floats(path) if path.suffix == ".npy" else _read_safetensors(path, modality)
     if not vectors.is_floating_point() or vectors.dim() not in (2, 3) or 0 in vectors.shape:
         raise ArtifactError(
             f"'{path}' holds {vectors.dtype} {list(vectors.shape)}. Vectors are rows [N, F] or [N, P, F] "
@@ -76,10 +80,14 @@ def read_id_table(path: Path) -> dict[str, list[str]]:
     return table
 
 
-def _read_npy(path: Path) -> Tensor:
+def read_npy(path: Path) -> numpy.ndarray:
+    """The one array of a `.npy` file, memory-mapped.
+
+    Raises:
+        ArtifactError: when the file is broken, holds objects, or is an archive.
+    """
     try:
-        # copy-on-write: torch refuses a read-only array, and nothing is ever written
-        array = numpy.load(path, mmap_mode="c", allow_pickle=False)
+        array = numpy.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ArtifactError(
             f"'{path}' is not a plain array ({error}). Save it with numpy.save, without objects."
@@ -87,6 +95,11 @@ def _read_npy(path: Path) -> Tensor:
     if not isinstance(array, numpy.ndarray):
         array.close()
         raise ArtifactError(f"'{path}' is an archive of arrays (.npz). Save the one array with numpy.save.")
+    return array
+
+
+def _read_floats(path: Path) -> Tensor:
+    array = read_npy(path)
     if array.dtype.kind != "f" or not array.dtype.isnative or array.dtype.itemsize > 8:
         raise ArtifactError(
             f"'{path}' holds numbers of type '{array.dtype}'. Save them as float32 or float16."

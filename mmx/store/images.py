@@ -77,18 +77,25 @@ def read_pixels(path: Path, view: View) -> numpy.ndarray:
     Raises:
         ImageError: with the reason.
     """
-    return to_pixels(load_image(path, longest=(view.width, view.height)), view)
+    needed = (view.height, view.height) if view.fit == "within" else (view.width, view.height)
+    return to_pixels(load_image(path, longest=needed), view)
 
 
 def to_pixels(image: Image.Image, view: View) -> numpy.ndarray:
     """A loaded RGB picture, sized and cut by the view: uint8 [3, height, width]."""
     resample = FILTERS[view.interpolation]
-    size = (view.width, view.height)
+    size = _shrunk(image.size, view) if view.fit == "within" else (view.width, view.height)
     if image.size != size and view.fit == "crop":
         image = ImageOps.fit(image, size, resample)
     elif image.size != size:
         image = image.resize(size, resample)
     return numpy.ascontiguousarray(numpy.asarray(image).transpose(2, 0, 1))
+
+
+def _shrunk(size: tuple[int, int], view: View) -> tuple[int, int]:
+    """Width and height of a picture that keeps its aspect and fits the view either way up."""
+    scale = min(1.0, view.height / min(size), view.width / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _check_file(path: Path) -> None:

@@ -1,11 +1,11 @@
 """One file of a feature store: a fixed number of records of a split, with a header that says what made it.
 
-Image shards hold, for n records: image_features [n, F], patch_features [n, P, F], image_embedding [n, D],
-each perhaps also as
-`<field>_mirrored`. Text shards hold, for c captions of n records with L tokens in all: caption_offsets [n +
-1], text_features
-[c, F], text_embedding [c, D], and token_features [L, F] with token_offsets [c + 1]. Numbers are float16,
-offsets int64.
+Image shards hold, for n records: image_features [n, F], patch_features [n, P, F], image_embedding [n, D], or
+a detector's region_features [n, R, F], region_boxes [n, R, 4] as fractions x1 y1 x2 y2 of the picture and
+region_scores [n, R] falling, 0 where there is no region; each perhaps also as `<field>_mirrored`. Text
+shards hold, for c captions of n records with L tokens in all: caption_offsets [n + 1], text_features [c, F],
+text_embedding [c, D], and token_features [L, F] with token_offsets [c + 1]. Numbers are float16, offsets
+int64.
 """
 
 import dataclasses
@@ -24,6 +24,8 @@ from mmx.store.tensors import TensorFile, save_tensors
 FORMAT, VERSION = "mmx-features", 1
 OFFSETS = ("caption_offsets", "token_offsets")
 MIRRORED = "_mirrored"
+REGION_FIELDS = ("region_features", "region_boxes", "region_scores")
+CORNERS = 4
 # The header is one text: a safetensors file writes several in no fixed order, and equal shards shall be equal
 # bytes.
 HEADER_KEY = "mmx"
@@ -51,6 +53,8 @@ class ShardHeader:
     shard_records: int
     source: str = ""
     """Digest of the files that features made elsewhere were taken from; empty for those of an encoder."""
+    view: tuple[int, int] = (0, 0)
+    """Height and width of what an image encoder sees; zeros where it is not known."""
 
     @property
     def number(self) -> int:
@@ -156,12 +160,26 @@ class Shard:
             return
         if tensor.dtype != torch.float16 or tensor.dim() < 2:
             raise self._broken(f"has '{name}' as {tensor.dtype} {list(tensor.shape)}, not as float16 rows")
-        if "embedding" not in name and tensor.shape[-1] != self.header.width:
+        if name.startswith("region"):
+            self._check_regions(name.removesuffix(MIRRORED), name, tensor)
+        elif "embedding" not in name:
+            self._check_width(name, tensor)
+        is_token = name == "token_features"
+        self._expect(name, len(tensor), int(self.read("token_offsets")[-1]) if is_token else self.rows)
+
+    def _check_regions(self, field: str, name: str, tensor: Tensor) -> None:
+        """A detector's fields are of one count of regions."""
+        others = [other for other in self._tensors if other.startswith("region")]
+        regions = self._tensors[others[0]].shape[1]
+        last = {"region_features": (self.header.width,), "region_boxes": (CORNERS,), "region_scores": ()}
+        if field not in last or tensor.shape[1:] != (regions, *last[field]):
+            raise self._broken(f"has '{name}' as {list(tensor.shape)}, which its other regions do not fit")
+
+    def _check_width(self, name: str, tensor: Tensor) -> None:
+        if tensor.shape[-1] != self.header.width:
             raise self._broken(
                 f"has '{name}' of width {tensor.shape[-1]}; its header says {self.header.width}"
             )
-        is_token = name == "token_features"
-        self._expect(name, len(tensor), int(self.read("token_offsets")[-1]) if is_token else self.rows)
 
     def _expect(self, name: str, found: int, wanted: int) -> None:
         if found != wanted:
@@ -195,10 +213,13 @@ def _read_header(path: Path, metadata: Mapping[str, str]) -> ShardHeader:
             f"'{path}' is of version {version}; this mmx reads version {VERSION}. Extract it again."
         )
     try:
-        header = ShardHeader(**{**said, "fields": tuple(said["fields"])})
-        numbers = (header.width, header.first, header.count, header.total, header.shard_records)
+        pairs = {"fields": tuple(said["fields"]), "view": tuple(said.get("view", (0, 0)))}
+        header = ShardHeader(**{**said, **pairs})
+        numbers = (header.width, header.first, header.count, header.total, header.shard_records, *header.view)
         whole = (
-            all(isinstance(number, int) and number >= 0 for number in numbers) and header.shard_records > 0
+            all(isinstance(number, int) and number >= 0 for number in numbers)
+            and header.shard_records > 0
+            and len(header.view) == 2
         )
     except (KeyError, TypeError) as error:
         raise ArtifactError(

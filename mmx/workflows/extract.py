@@ -13,14 +13,17 @@ from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.core.tower import MODALITIES
 from mmx.encoders.batch_norm import freeze
-from mmx.encoders.load import encoder_slug, load_encoder, modalities_of, resolve_name
+from mmx.encoders.load import encoder_slug, is_detector, load_encoder, modalities_of, resolve_name
 from mmx.engine.extractor import Extraction, ExtractOptions, extract_split, fields_of
 from mmx.store.manifest import Manifest
 from mmx.store.writers import writing
-from mmx.workflows.import_features import ImportSource, import_features, import_source
+from mmx.workflows.import_features import import_features
+from mmx.workflows.import_sources import ImportSource, import_source
 
 CPU_BATCH = {"image": 16, "text": 64}
 CARD_BATCH = {"image": 256, "text": 512}
+DETECTOR_BATCH = (2, 32)
+"""On a CPU and on a card: a detector reads pictures many times as large."""
 SCHEMA = "mmx.extract/1"
 __all__ = ["ExtractResult", "ExtractRow", "ExtractSettings", "ImportSource", "extract", "import_source"]
 
@@ -125,7 +128,7 @@ def _run(
         _check_fields(settings.fields, towers)
     for name, modality in dict.fromkeys(towers):
         folder = settings.home.features(manifest.name, encoder_slug(name, modality))
-        options = _options(settings, modality, device)
+        options = _options(settings, modality, device, modality == "image" and is_detector(name))
         with writing(folder):
             encoder = freeze(load_encoder(name, modality))
             if name.startswith("random:"):
@@ -167,14 +170,17 @@ def _row(name: str, modality: str, split: str, done: Extraction, folder: str) ->
     return ExtractRow(name, modality, split, **asdict(done), folder=folder)
 
 
-def _options(settings: ExtractSettings, modality: str, device: torch.device) -> ExtractOptions:
+def _options(
+    settings: ExtractSettings, modality: str, device: torch.device, detector: bool = False
+) -> ExtractOptions:
     part, parts = _shard(settings.shard)
-    defaults = CPU_BATCH if device.type == "cpu" else CARD_BATCH
+    on_card = device.type != "cpu"
+    usual = (CARD_BATCH if on_card else CPU_BATCH)[modality]
     for name, value in (("--batch-size", settings.batch_size), ("--shard-size", settings.shard_records)):
         if value is not None and value < 1:
             raise UsageError(f"{name} {value} is too small. It is at least 1.")
     return ExtractOptions(
-        batch_size=settings.batch_size or defaults[modality],
+        batch_size=settings.batch_size or (DETECTOR_BATCH[on_card] if detector else usual),
         workers=settings.workers or max(1, (os.cpu_count() or 2) - 1),
         part=part,
         parts=parts,

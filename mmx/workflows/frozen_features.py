@@ -1,6 +1,6 @@
 """The features that frozen towers read: opened with all that is needed, and made first where they lack."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.core.tower import TowerUse
-from mmx.encoders.load import encoder_slug, load_encoder
+from mmx.encoders.load import encoder_slug, is_detector, load_encoder
+from mmx.engine.regions import stored_fields
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
-from mmx.store.shard import MIRRORED, Shard, ShardHeader, shard_paths
+from mmx.store.shard import MIRRORED, REGION_FIELDS, Shard, ShardHeader, shard_paths
 from mmx.workflows.extract import ExtractSettings, extract
 
 MADE_ELSEWHERE = "import:"
@@ -22,10 +23,26 @@ def modality_of(use: TowerUse) -> str:
     return "image" if use.features[0].startswith(("image", "patch", "region")) else "text"
 
 
-def needed_fields(use: TowerUse, split: str) -> set[str]:
-    """The fields that a tower's use reads of a split: pictures are mirrored in training alone."""
-    mirrored = use.augment == "flip" and split == "train"
-    return {*use.features, *(field + MIRRORED for field in use.features if mirrored)}
+def needed_fields(use: TowerUse, split: str, held: Collection[str] = ()) -> set[str]:
+    """The fields of a store that a tower's use reads of a split.
+
+    Pictures are mirrored by chance in training alone; what is named `<field>_mirrored` is read of every
+    split. Regions are a detector's where there are any, else the cells of the encoder's grid; of features
+    made elsewhere nobody knows whether they are a grid.
+
+    Args:
+        use: of a frozen tower.
+        split: its name.
+        held: what there is already.
+    """
+    features = set(use.features)
+    if use.augment == "flip" and split == "train":
+        features |= {field + MIRRORED for field in features if not field.endswith(MIRRORED)}
+    if modality_of(use) == "text":
+        return features
+    taken_in = "patch_features" in held or use.encoder.startswith(MADE_ELSEWHERE)
+    detected = "region_features" in held or (is_detector(use.encoder) and not taken_in)
+    return stored_fields(features, detected, grid=not use.encoder.startswith(MADE_ELSEWHERE))
 
 
 def open_features(home: Home, manifest: Manifest, use: TowerUse, split: str) -> FeatureStore:
@@ -35,7 +52,7 @@ def open_features(home: Home, manifest: Manifest, use: TowerUse, split: str) -> 
         ArtifactError: when they are missing, made from another manifest, or lack a field.
     """
     store = FeatureStore.open(_folder(home, manifest, use), split, manifest.fingerprint)
-    if not needed_fields(use, split) <= set(store.fields):
+    if not needed_fields(use, split, store.fields) <= set(store.fields):
         raise _lacks(manifest, use, split, store.fields)
     return store
 
@@ -73,8 +90,9 @@ def _to_do(
     home: Home, manifest: Manifest, use: TowerUse, split: str, device: str, reporter: Reporter
 ) -> ExtractSettings | None:
     """What to extract so that a split can be read; None when it can, or when nothing here can help."""
-    paths, wanted = shard_paths(_folder(home, manifest, use), split), needed_fields(use, split)
+    paths = shard_paths(_folder(home, manifest, use), split)
     header = Shard(paths[0]).header if paths else None
+    wanted = needed_fields(use, split, header.fields if header else ())
     what = f"features of '{use.encoder}' over '{manifest.name}' {split}"
     if header is None:
         reporter.info(f"no {what} yet: extracting them")
@@ -102,14 +120,16 @@ def _settings(
     header: ShardHeader | None = None,
     overwrite: bool = False,
 ) -> ExtractSettings:
-    plain = sorted(field for field in fields if not field.endswith(MIRRORED))
+    plain = {field for field in fields if not field.endswith(MIRRORED)}
+    if plain & set(REGION_FIELDS):  # a detector is slow, and boxes and scores take next to no room
+        plain |= set(REGION_FIELDS)
     settings = ExtractSettings(
         dataset=manifest.name,
         encoders=(use.encoder,),
         splits=(split,),
         modalities=(modality_of(use),),
-        fields=tuple(plain),
-        flip=len(plain) < len(fields),
+        fields=tuple(sorted(plain)),
+        flip=any(field.endswith(MIRRORED) for field in fields),
         home=home,
         device=device,
         overwrite=overwrite,
@@ -124,12 +144,16 @@ def _check_weights(manifest: Manifest, use: TowerUse, split: str, header: ShardH
 
 
 def _lacks(manifest: Manifest, use: TowerUse, split: str, held: Sequence[str]) -> ArtifactError:
-    wanted = needed_fields(use, split)
+    wanted = needed_fields(use, split, held)
     flip = " --flip" if any(field.endswith(MIRRORED) for field in wanted) else ""
+    again = f"mmx extract {manifest.name} --encoder {use.encoder} --split {split}"
+    if use.encoder.startswith(MADE_ELSEWHERE):
+        way = f"Take them in again with what lacks: {again} --import DIR --overwrite"
+    else:
+        way = f"Make them again: {again}{flip} --overwrite"
     return ArtifactError(
         f"the features of '{use.encoder}' over '{manifest.name}' {split} lack "
-        f"{', '.join(sorted(wanted - set(held)))}. Make them again: mmx extract {manifest.name} "
-        f"--encoder {use.encoder} --split {split}{flip} --overwrite"
+        f"{', '.join(sorted(wanted - set(held)))}. {way}"
     )
 
 

@@ -66,7 +66,13 @@ def test_every_alias_has_a_slug() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "modality"), [("hub:nobody/nothing", "text"), ("clip-vit-b32", "image"), ("resnet50", "image")]
+    ("name", "modality"),
+    [
+        ("hub:nobody/nothing", "text"),
+        ("clip-vit-b32", "image"),
+        ("resnet50", "image"),
+        ("faster-rcnn", "image"),
+    ],
 )
 def test_without_a_network_the_answer_comes_at_once_and_names_the_ways_on(
     name: str, modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from mmx.core.errors import ArtifactError, DataError
-from mmx.store.features import FeatureStore
+from mmx.store.features import LONG_ROW, FeatureStore
 from mmx.store.shard import HEADER_KEY, ShardHeader, save_shard
 
 HEADER = ShardHeader(
@@ -106,6 +106,91 @@ def test_mirrored_rows_are_read_from_the_mirrored_pictures(tmp_path: Path) -> No
     assert torch.equal(read, torch.stack([IMAGES[1, 0], IMAGES[0, 1], IMAGES[1, 1]]).float())
 
 
+REGIONS = {
+    "region_features": torch.arange(4 * 2 * 3).reshape(4, 2, 3).half(),
+    "region_boxes": torch.tensor([0, 0.25, 0.5, 1]).repeat(4, 2, 1).half(),
+    "region_scores": torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0], [1, 0]]).half(),
+}
+REGION_HEADER = dataclasses.replace(HEADER, fields=tuple(sorted(REGIONS)), count=4, total=4, view=(800, 1333))
+
+
+def test_regions_come_back_with_their_boxes_and_scores(tmp_path: Path) -> None:
+    save_shard(tmp_path, REGION_HEADER, REGIONS, [""] * 4)
+
+    store = FeatureStore.open(tmp_path, "test", "m1")
+
+    assert (store.width, store.fields) == (3, ("region_boxes", "region_features", "region_scores"))
+    for field, values in REGIONS.items():
+        assert torch.equal(store.read_images(field, torch.tensor([3, 0])), values[[3, 0]].float())
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("region_features", torch.zeros(4, 2, 5)),
+        ("region_features", torch.zeros(4, 3, 3)),
+        ("region_boxes", torch.zeros(4, 2, 5)),
+        ("region_boxes", torch.zeros(4, 8)),
+        ("region_scores", torch.zeros(4, 3)),
+        ("region_scores", torch.zeros(4, 2, 1)),
+    ],
+)
+def test_fields_of_regions_that_do_not_fit_each_other_are_found_out(
+    field: str, values: torch.Tensor, tmp_path: Path
+) -> None:
+    save_shard(tmp_path, REGION_HEADER, {**REGIONS, field: values.half()}, [""] * 4)
+
+    with pytest.raises(ArtifactError, match=r"has 'region_\w+' as \[4.*do not fit\. Make it again"):
+        FeatureStore.open(tmp_path, "test", "m1")
+
+
+def test_a_shard_that_says_nothing_of_the_view_is_read_as_of_a_square_one(tmp_path: Path) -> None:
+    """So were those that an earlier mmx wrote."""
+    header = dataclasses.asdict(dataclasses.replace(HEADER, fields=("image_features",), count=2, total=2))
+    del header["view"]
+    said = {"format": "mmx-features", "version": 1, **header}
+    path = tmp_path / "test-00000-of-00001.safetensors"
+    save_file({"image_features": torch.zeros(2, 3).half()}, path, metadata={HEADER_KEY: json.dumps(said)})
+
+    assert FeatureStore.open(tmp_path, "test", "m1").grid_view == (1, 1)
+
+
+def test_long_rows_of_several_shards_come_back_with_those_of_mirrored_pictures_in_place(
+    tmp_path: Path,
+) -> None:
+    width = LONG_ROW
+    rows = torch.arange(4.0)[:, None].expand(4, width).half()
+    header = dataclasses.replace(
+        HEADER, fields=("image_features", "image_features_mirrored"), width=width, total=4, shard_records=2
+    )
+    for number in range(2):
+        shard = header.at(number)
+        some = rows[shard.first : shard.first + 2]
+        tensors = {"image_features": some, "image_features_mirrored": some + 10}
+        save_shard(tmp_path, shard, tensors, ["", ""])
+    store = FeatureStore.open(tmp_path, "test", "m1")
+    asked, mirrored = torch.tensor([3, 0, 1, 3]), torch.tensor([False, True, False, True])
+
+    read = store.read_images("image_features", asked, mirrored)
+
+    assert read.dtype == torch.float32
+    assert read[:, 0].tolist() == read[:, -1].tolist() == [3, 10, 1, 13]
+
+
+def test_a_batch_that_is_still_held_is_not_written_over(tmp_path: Path) -> None:
+    """Two rows of a million bytes and more: their memory is used again, but not before its time."""
+    width = 1 << 18
+    header = dataclasses.replace(HEADER, fields=("image_features",), width=width, count=2, total=2)
+    rows = torch.arange(2.0)[:, None].expand(2, width).half()
+    save_shard(tmp_path, header, {"image_features": rows}, ["", ""])
+    store = FeatureStore.open(tmp_path, "test", "m1")
+
+    held = [store.read_images("image_features", torch.tensor([number % 2] * 2)) for number in range(12)]
+
+    assert [batch[0, 0].item() for batch in held] == [0, 1] * 6
+    assert all(bool((batch == batch[0, 0]).all()) for batch in held)
+
+
 def test_mirrored_rows_that_nobody_extracted_are_asked_for_by_command(tmp_path: Path) -> None:
     _write_images(tmp_path)
     store = FeatureStore.open(tmp_path, "test", "m1")
@@ -190,6 +275,8 @@ def _forge(folder: Path, tensors: dict[str, torch.Tensor], **changes: object) ->
         ({"image_features": torch.zeros(2, 3).half()}, {"count": 10**12, "total": 10**12}, "another shard"),
         ({"image_features": torch.zeros(2, 3).half()}, {"shard_records": 0}, "another shard"),
         ({"image_features": torch.zeros(2, 3).half()}, {"width": "3"}, "another shard"),
+        ({"image_features": torch.zeros(2, 3).half()}, {"view": [224]}, "another shard"),
+        ({"image_features": torch.zeros(2, 3).half()}, {"view": 224}, "lacks something"),
         ({"image_features": torch.zeros(2, 3).half()}, {"version": 2}, "version 2"),
         ({"image_features": torch.zeros(2, 3).half()}, {"format": "else"}, "no shard of features"),
         ({"image_features": torch.zeros(2, 3).half()}, {"fields": None}, "lacks something"),

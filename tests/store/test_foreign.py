@@ -1,6 +1,8 @@
 """Vectors made elsewhere: plain numbers are read, everything else is refused without being run."""
 
+import os
 import pickle
+import resource
 from pathlib import Path
 
 import numpy
@@ -10,6 +12,8 @@ from safetensors.torch import save_file
 
 from mmx.core.errors import ArtifactError
 from mmx.store.foreign import digest_files, read_array, read_id_table
+
+pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 
 
 class Bomb:
@@ -116,3 +120,21 @@ def test_the_digest_follows_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"2")
 
     assert digest_files([tmp_path / "a"]) != before
+
+
+def test_an_array_larger_than_the_memory_is_mapped_and_not_read(tmp_path: Path) -> None:
+    """Twice the machine's memory, of which the file holds one row: the rest are holes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    shape = (2 * memory // (36 * 2048 * 4) + 1, 36, 2048)
+    with (tmp_path / "a.npy").open("wb") as file:
+        said = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        numpy.lib.format.write_array_header_1_0(file, said)
+        file.write(numpy.ones(36 * 2048, dtype=numpy.float32).tobytes())
+        file.truncate(file.tell() + (shape[0] - 1) * 36 * 2048 * 4)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    vectors = read_array(tmp_path / "a.npy", "image")
+
+    assert vectors.shape == shape
+    assert vectors.index_select(0, torch.tensor([0, shape[0] - 1])).sum() == 36 * 2048
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20

@@ -211,3 +211,32 @@ def test_reading_says_nothing_on_its_own(tmp_path: Path) -> None:
         load_image(tmp_path / "a.png")
 
     assert not said
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((60, 40), (60, 40)),
+        ((160, 120), (107, 80)),
+        ((120, 160), (80, 107)),
+        ((400, 100), (133, 33)),
+        ((1, 500), (1, 133)),
+        ((133, 80), (133, 80)),
+    ],
+)
+def test_within_shrinks_to_the_short_and_the_long_side_and_keeps_the_aspect(
+    size: tuple[int, int], expected: tuple[int, int], tmp_path: Path
+) -> None:
+    """Short side at most 80, long side at most 133; nothing is enlarged."""
+    noisy(*size).save(tmp_path / "a.png")
+
+    pixels = read_pixels(tmp_path / "a.png", View(80, 133, "within", "bilinear"))
+
+    assert pixels.shape == (3, expected[1], expected[0])
+
+
+def test_a_large_jpeg_within_a_view_is_decoded_no_smaller_than_it_is_needed(tmp_path: Path) -> None:
+    noisy(1000, 700).save(tmp_path / "a.jpg")
+
+    assert read_pixels(tmp_path / "a.jpg", View(80, 133, "within", "bilinear")).shape == (3, 80, 114)
+    assert load_image(tmp_path / "a.jpg", longest=(80, 80)).size == (125, 88)

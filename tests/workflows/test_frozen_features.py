@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmx.core.errors import ArtifactError
+from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.core.tower import TowerUse
 from mmx.encoders.load import encoder_slug
+from mmx.engine.split_data import FeatureImages
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
@@ -87,6 +88,79 @@ def test_features_that_lack_a_field_are_extracted_again_with_all_they_had(
     before = len(listener.infos)
     ensure_features(home, drawn, {"image": FLIPPED}, "cpu", listener)
     assert len(listener.infos) == before
+
+
+REGIONS = TowerUse("random:faster-rcnn", False, ("region_features",), "flip")
+
+
+def test_the_regions_of_a_detector_are_kept_with_boxes_and_scores(
+    home: Home, drawn: Manifest, reporter: SilentReporter
+) -> None:
+    """Boxes take next to no room, and a second run of a detector takes hours."""
+    ensure_features(home, drawn, {"image": REGIONS}, "cpu", reporter, ["train", "val"])
+
+    regions = {"region_boxes", "region_features", "region_scores"}
+    assert fields(home, "random:faster-rcnn", "val") == regions
+    assert fields(home, "random:faster-rcnn", "train") == regions | {f"{name}_mirrored" for name in regions}
+    with_boxes = replace(REGIONS, features=("region_features", "region_boxes"))
+    assert open_features(home, drawn, with_boxes, "train").width == 64
+
+
+def test_any_other_encoder_gives_its_patches_as_regions(
+    home: Home, drawn: Manifest, reporter: SilentReporter
+) -> None:
+    use = TowerUse("random:resnet", False, ("region_features", "region_boxes"), "flip")
+    ensure_features(home, drawn, {"image": use}, "cpu", reporter, ["train", "val"])
+
+    assert fields(home, "random", "train") == {"patch_features", "patch_features_mirrored"}
+    store = open_features(home, drawn, use, "val")
+    read = FeatureImages(store, use.features, use.augment).read(torch.arange(2), None)
+    assert read["region_features"].shape[:2] == read["region_mask"].shape == read["region_boxes"].shape[:2]
+
+
+@pytest.mark.parametrize("encoder", ["random:resnet", "random:faster-rcnn"])
+def test_a_mirrored_field_is_made_for_every_split(
+    encoder: str, home: Home, drawn: Manifest, reporter: SilentReporter
+) -> None:
+    use = TowerUse(encoder, False, ("region_features", "region_features_mirrored"))
+    ensure_features(home, drawn, {"image": replace(use, features=use.features[:1])}, "cpu", reporter, ["val"])
+    with pytest.raises(ArtifactError, match=r"lack .*_mirrored.*--flip --overwrite"):
+        open_features(home, drawn, use, "val")
+
+    ensure_features(home, drawn, {"image": use}, "cpu", reporter, ["val"])
+
+    read = FeatureImages(open_features(home, drawn, use, "val"), use.features).read(torch.arange(3), None)
+    assert read["region_features"].shape == read["region_features_mirrored"].shape
+
+
+def test_a_detector_that_is_asked_for_pooled_features_says_what_it_gives(
+    home: Home, drawn: Manifest, reporter: SilentReporter, tmp_path: Path
+) -> None:
+    use = TowerUse("random:faster-rcnn", False, ("image_features",))
+    wishes = Wishes("tiny", assignments=("image_encoder=random:faster-rcnn",))
+    settings = TrainSettings(
+        "attention-clip", "small", wishes, device="cpu", out=tmp_path / "run", home=home.root
+    )
+
+    said = r"no field '\w+'\. These encoders give: region_features, region_boxes, region_scores"
+    with pytest.raises(UsageError, match=said):
+        ensure_features(home, drawn, {"image": use}, "cpu", reporter, ["val"])
+    with pytest.raises(UsageError, match=said):
+        train(settings, reporter)
+
+
+def test_a_detector_cannot_be_trained_along(
+    home: Home, drawn: Manifest, reporter: SilentReporter, tmp_path: Path
+) -> None:
+    wishes = Wishes("tiny", assignments=("image_encoder=random:faster-rcnn", "train_image=true"))
+    settings = TrainSettings(
+        "attention-clip", "small", wishes, device="cpu", out=tmp_path / "run", home=home.root
+    )
+
+    with pytest.raises(UsageError, match="'random:faster-rcnn' finds regions and cannot be") as caught:
+        train(settings, reporter)
+
+    assert caught.value.exit_code == 2
 
 
 def test_an_extraction_that_was_broken_off_is_finished(home: Home, drawn: Manifest, reporter) -> None:
