@@ -12,15 +12,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "cli": {"cli", "workflows", "core"},
-    "workflows": {"workflows", "engine", "encoders", "tasks", "search", "reports", "store", "core"},
+    "workflows": {"workflows", "engine", "encoders", "tasks", "search", "reports", "words", "store", "core"},
     "reports": {"reports", "store", "core"},
-    "methods": {"tasks", "nn", "core"},
+    "methods": {"tasks", "nn", "words", "core"},
     "engine": {"engine", "store", "core"},
     "search": {"search", "store", "core"},
     "tasks": {"tasks", "core"},
     "encoders": {"encoders", "core"},
     "corpora": {"corpora", "core"},
     "store": {"store", "core"},
+    "words": {"words", "core"},
     "nn": {"nn"},
     "core": {"core"},
 }
@@ -31,14 +32,18 @@ HOMES_OF_LIBRARIES = {
     "transformers": {"encoders"},
     "torchvision": {"encoders"},
     "timm": {"encoders"},
+    "peft": {"encoders"},
     "datasets": {"store"},
     "safetensors": {"store", "encoders"},
     "accelerate": {"engine"},
     "faiss": {"search"},
     "matplotlib": {"reports"},
+    "textblob": {"words"},
+    "lemminflect": {"words"},
 }
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "tools", "types"}
-LAZY = {"core/device.py", "core/discover.py", "encoders/load.py"}
+# these load what is heavy when it is needed; concepts.py a tagger, the first time a corpus is counted
+LAZY = {"core/device.py", "core/discover.py", "encoders/load.py", "workflows/concepts.py"}
 
 
 def imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:

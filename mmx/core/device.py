@@ -34,3 +34,10 @@ def default_precision(device: "torch.device") -> str:
     import torch
 
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def free_memory(device: "torch.device") -> int:
+    """Bytes free on an accelerator with memory of its own; 0 on others and on the CPU."""
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

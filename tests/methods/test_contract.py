@@ -14,7 +14,7 @@ from mmx.core.discover import find_method, names
 from mmx.core.method import Method, Stage
 from mmx.core.settings import resolve
 from mmx.store.tensors import TensorFile, save_tensors
-from tests.methods.doubles import build, make_batch, pad, take
+from tests.methods.doubles import RECORDS, build, count_assets, make_batch, pad, take
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sixth_method"
 
@@ -27,7 +27,6 @@ def every_method() -> dict[str, Method]:
 
 
 METHODS = every_method()
-CASES = [(name, preset) for name, method in METHODS.items() for preset in (None, *method.presets)]
 
 
 def settings_of(method: Method, preset: str | None) -> object:
@@ -35,16 +34,30 @@ def settings_of(method: Method, preset: str | None) -> object:
     return resolve(method.settings, [(preset or "default", method.presets[preset] if preset else {})], "")[0]
 
 
+def every_case() -> list[tuple[str, str | None]]:
+    """Each method with its defaults and its presets; presets that change nothing are not tried twice."""
+    cases = []
+    for name, method in METHODS.items():
+        different = {settings_of(method, preset): preset for preset in (*method.presets, None)}
+        cases += [(name, preset) for preset in different.values()]
+    return cases
+
+
+CASES = every_case()
+
+
 def learn(method: Method, model: nn.Module, batch: Batch, stage: Stage, steps: int) -> list[float]:
     """Total losses of plain steps on one batch, on the parameters of a stage at their own rates."""
+    parameters = dict(model.named_parameters())
     optimizer = torch.optim.Adam(
-        {
-            "params": [
-                parameter for name, parameter in model.named_parameters() if belongs(name, group.prefixes)
-            ],
-            "lr": group.lr,
-        }
-        for group in stage.groups
+        [
+            {
+                "params": [parameters[name] for name in parameters if belongs(name, group.prefixes)],
+                "lr": group.lr,
+            }
+            for group in stage.groups
+        ],
+        fused=True,
     )
     totals = []
     for _ in range(steps):
@@ -106,9 +119,13 @@ def test_only_the_fields_that_the_towers_name_are_read(case: tuple[Method, objec
     method, settings = case
     model, uses = build(*case), method.towers(settings)
     allowed = {"image_group", "text_group"}
-    for use, raw in ((uses["image"], {"pixels"}), (uses["text"], {"token_ids", "token_mask"})):
-        allowed |= raw if use.trainable else {*use.features}
-        allowed |= {"token_mask"} if "token_features" in use.features else set()
+    raw = {"image": {"pixels"}, "text": {"token_ids"}}
+    for modality, use in uses.items():
+        allowed |= raw[modality] if use.trainable else {*use.features}
+    if method.caption_ids is not None:
+        allowed |= {*method.caption_ids(settings, count_assets(method, settings), RECORDS)}
+    allowed |= {"token_mask"} if allowed & {"token_ids", "token_features"} else set()
+    allowed |= {"region_mask", "region_boxes"} if "region_features" in allowed else set()
     only = Batch(**{name: getattr(batch, name) for name in allowed})
 
     for bare, full in zip(embed(method, model, only), embed(method, model, batch), strict=True):
@@ -129,11 +146,46 @@ def test_an_embedding_does_not_depend_on_the_rest_of_the_batch(
 
 def test_longer_padding_does_not_change_an_embedding(case: tuple[Method, object], batch: Batch) -> None:
     model = build(*case)
-    _, text = embed(case[0], model, batch)
+    embeddings = embed(case[0], model, batch)
 
-    _, padded = embed(case[0], model, pad(batch, extra=3))
+    padded = embed(case[0], model, pad(batch, extra=3))
 
-    torch.testing.assert_close(padded, text, atol=1e-5, rtol=0)
+    for longer, embedding in zip(padded, embeddings, strict=True):
+        torch.testing.assert_close(longer, embedding, atol=1e-5, rtol=0)
+
+
+def test_numbers_of_captions_stand_in_a_field_of_the_batch_one_row_a_caption(
+    case: tuple[Method, object],
+) -> None:
+    method, settings = case
+    if method.caption_ids is None:
+        return
+    captions = sum(len(record.captions) for record in RECORDS)
+
+    ids = method.caption_ids(settings, count_assets(method, settings), RECORDS)
+
+    assert ids.keys() <= {"token_ids", "concept_ids"}
+    assert all(len(rows) == captions for rows in ids.values())
+    assert all(isinstance(number, int) for rows in ids.values() for row in rows for number in row)
+
+
+def test_what_was_counted_is_plain_data_and_tensors(case: tuple[Method, object]) -> None:
+    method, settings = case
+    assets = count_assets(method, settings)
+
+    assert json.loads(json.dumps(dict(assets.values))) == dict(assets.values)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in assets.tensors.values())
+
+
+def test_gauges_are_plain_numbers(case: tuple[Method, object]) -> None:
+    method, _ = case
+    if method.gauges is None:
+        return
+
+    read = method.gauges(build(*case))
+
+    assert read and all(isinstance(value, float) for value in read.values())
+    assert json.loads(json.dumps(read)) == read
 
 
 def test_other_captions_do_not_change_an_image(case: tuple[Method, object], batch: Batch) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.method import Method, ParameterGroup, Schedule, Stage
 from mmx.core.settings import setting
@@ -41,6 +42,11 @@ class LinearPair(nn.Module):
         self.margin = settings.margin
         self.image_map = nn.Linear(towers["image"].width, settings.width)
         self.text_map = nn.Linear(towers["text"].width, settings.width)
+
+
+def build(settings: LinearHingeSettings, towers: dict[str, Tower], assets: Assets) -> LinearPair:
+    """The model; `assets` would hold what a method counts from training captions, such as a vocabulary."""
+    return LinearPair(settings, towers)
 
 
 def encode_image(model: LinearPair, batch: Batch) -> Tensor:
@@ -91,7 +97,7 @@ METHOD = Method(
         }
     },
     towers=towers,
-    build=LinearPair,
+    build=build,
     stages=stages,
     loss=loss,
     tasks=(Retrieval(encode_image=encode_image, encode_text=encode_text),),

@@ -3,7 +3,7 @@
 from mmx.core.method import Method
 from mmx.core.task import Retrieval
 from mmx.methods.attention_clip.loss import loss
-from mmx.methods.attention_clip.model import AttentionClip, encode_image, encode_text
+from mmx.methods.attention_clip.model import build, encode_image, encode_text
 from mmx.methods.attention_clip.presets import PRESETS
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 from mmx.methods.attention_clip.stages import stages, towers
@@ -13,7 +13,7 @@ METHOD = Method(
     settings=AttentionClipSettings,
     presets=PRESETS,
     towers=towers,
-    build=AttentionClip,
+    build=build,
     stages=stages,
     loss=loss,
     tasks=(Retrieval(encode_image=encode_image, encode_text=encode_text),),

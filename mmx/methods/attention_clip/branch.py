@@ -7,9 +7,9 @@ Shapes: B images or captions, T patches or tokens, F encoder width, D shared wid
 import torch
 from torch import Tensor, nn
 
-from mmx.methods.attention_clip.feature_scaling import FeatureScaling
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 from mmx.nn.attention import SelfAttentionBlock
+from mmx.nn.feature_scaling import FeatureScaling
 from mmx.nn.projection import PerceptronHead, ProjectionHead
 
 

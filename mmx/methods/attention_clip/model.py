@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.tower import Tower
 from mmx.methods.attention_clip.branch import Branch
@@ -64,6 +65,11 @@ class AttentionClip(nn.Module):
             # In place, so that the gradient stays alive at the limit.
             self.log_scale.data.clamp_(max=-math.log(self.settings.least_temperature))
         return self.log_scale.exp()
+
+
+def build(settings: AttentionClipSettings, towers: dict[str, Tower], assets: Assets) -> AttentionClip:
+    """The model; this method counts nothing before it learns."""
+    return AttentionClip(settings, towers)
 
 
 def encode_image(model: AttentionClip, batch: Batch) -> Tensor:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from mmx.core.assets import NO_ASSETS
 from mmx.core.batch import Batch
 from mmx.core.discover import find_method
 from mmx.core.settings import resolve
@@ -46,7 +47,7 @@ def test_trained_towers_get_gradients_from_the_loss(encoders: dict, raw: Batch) 
         attention="self", train_image=True, train_text=True, attention_width=32, width=16
     )
     towers = {name: Tower(encoder.width, encoder) for name, encoder in encoders.items()}
-    model = METHOD.build(settings, towers).train()
+    model = METHOD.build(settings, towers, NO_ASSETS).train()
 
     METHOD.loss(model, raw, 0.0)["total"].backward()
 
@@ -58,11 +59,14 @@ def test_trained_towers_get_gradients_from_the_loss(encoders: dict, raw: Batch) 
 def test_a_trained_tower_and_its_features_give_the_same_embeddings(encoders: dict, raw: Batch) -> None:
     torch.manual_seed(0)
     frozen = METHOD.build(
-        AttentionClipSettings(attention="self", width=16), {n: Tower(e.width) for n, e in encoders.items()}
+        AttentionClipSettings(attention="self", width=16),
+        {name: Tower(encoder.width) for name, encoder in encoders.items()},
+        NO_ASSETS,
     ).eval()
     trained = METHOD.build(
         AttentionClipSettings(attention="self", width=16, train_image=True, train_text=True),
         {name: Tower(encoder.width, encoder) for name, encoder in encoders.items()},
+        NO_ASSETS,
     ).eval()
     trained.load_state_dict(frozen.state_dict(), strict=False)
     image, text = encoders["image"](raw.pixels), encoders["text"](raw.token_ids, raw.token_mask)
@@ -89,7 +93,7 @@ def test_with_a_mirror_a_picture_and_its_mirror_have_one_embedding(encoders: dic
             train_image=True, train_text=True, width=16, attention="none", mirror=mirror
         )
         torch.manual_seed(0)
-        model = METHOD.build(settings, towers).eval()
+        model = METHOD.build(settings, towers, NO_ASSETS).eval()
 
         same = torch.allclose(encode(model, raw), encode(model, mirrored), atol=1e-5)
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from mmx.methods.attention_clip.feature_scaling import FeatureScaling
+from mmx.nn.feature_scaling import FeatureScaling
 
 
 def test_what_was_seen_in_batches_is_standardised_as_a_whole() -> None:

@@ -1,7 +1,7 @@
 """Features on one footing before anything is learned from them.
 
 Source: ours; the power is that of arXiv 1406.6909, the rest is ordinary standardisation.
-Shapes: B items, F encoder width.
+Shapes: B items, T regions or tokens, F encoder width.
 """
 
 import torch
@@ -29,13 +29,26 @@ class FeatureScaling(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, F] -> [B, F]; in training the statistics take in the batch first."""
-        if self.power != 1:
-            features = features.sign() * (features.abs() + LEAST_SIZE) ** self.power
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, F], or [B, T, F] with [B, T] bool -> the same shape; in training the statistics first take in
+        the batch, as far as the mask is True.
+        """
+        damped = self._damped(features)
         if self.training:
-            self._take_in(features.detach())
-        return (features - self.mean) * torch.rsqrt(self.variance + LEAST_VARIANCE)
+            self._take_in(damped.detach() if mask is None else damped.detach()[mask])
+        return self._standard(damped)
+
+    def rescale(self, features: Tensor) -> Tensor:
+        """[.., F] -> the same shape, with the statistics as they are."""
+        return self._standard(self._damped(features))
+
+    def _damped(self, features: Tensor) -> Tensor:
+        if self.power == 1:
+            return features
+        return features.sign() * (features.abs() + LEAST_SIZE) ** self.power
+
+    def _standard(self, damped: Tensor) -> Tensor:
+        return (damped - self.mean) * torch.rsqrt(self.variance + LEAST_VARIANCE)
 
     @torch.no_grad()
     def _take_in(self, features: Tensor) -> None:

@@ -1,0 +1,31 @@
+"""Multi-head self-attention that is added to regions or words before they are pooled.
+
+Source: seed 000, "Multi-Head Self-Attention"; that it is one residual block with the norm after it is ours.
+Shapes: B items, T regions or words, D width, H heads.
+"""
+
+from torch import Tensor, nn
+
+from mmx.methods.mh_cvse.dropout import Dropout
+from mmx.nn.attention import MultiHeadAttention
+
+
+class AttentionAddition(nn.Module):
+    """Lets regions, or words, take in what they agree with.
+
+    Z = LN(V + dropout(MHSA(V)))
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(width, heads)
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, D], [B, T] bool -> [B, T, D]; what stands on padding is of no meaning."""
+        return self.norm(tokens + self.dropout(self.attention(tokens, tokens, mask)))
+
+    def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, D], [B, T] bool -> [B, H, T, T]: sums to 1 over the last, exactly 0 on padding."""
+        return self.attention.weights(tokens, tokens, mask)
