@@ -12,7 +12,7 @@ from mmx.core.errors import DataError, TrainingError, UsageError
 from mmx.core.record import Record
 from mmx.core.view import View
 from mmx.engine.evaluator import embed_split
-from mmx.engine.split_data import PixelImages, SplitData, NumberTexts
+from mmx.engine.split_data import NumberTexts, PixelImages, SplitData
 
 CPU = torch.device("cpu")
 CAPTIONS = (
@@ -55,7 +55,9 @@ def small_data(captions: tuple[tuple[str, ...], ...] = CAPTIONS) -> SplitData:
     records = [Record(str(row), "val", f"{row}.jpg", texts) for row, texts in enumerate(captions)]
     texts = [text for record in records for text in record.captions]
     return SplitData(
-        records, Images(), NumberTexts({"token_ids": [[j + 1] + [9] * text.count(" ") for j, text in enumerate(texts)]})
+        records,
+        Images(),
+        NumberTexts({"token_ids": [[j + 1] + [9] * text.count(" ") for j, text in enumerate(texts)]}),
     )
 
 

@@ -87,3 +87,16 @@ def test_cells_of_a_view_that_is_not_square_have_their_places(tmp_path: Path) ->
     assert bool(read["region_mask"].all())
     assert read["region_boxes"].shape == (2, 8, 4)
     assert read["region_boxes"][1, 1].tolist() == [0.5, 0, 1, 0.25]
+
+
+def test_features_of_another_encoder_are_read_along_without_a_mirror(
+    detected: FeatureStore, tmp_path: Path
+) -> None:
+    other = store(tmp_path / "other", {"image_features": torch.arange(3.0)[:, None].expand(3, 4)})
+    beside = FeatureImages(detected, ("region_features", "region_boxes"))
+
+    read = FeatureImages(other, ("image_features",), "flip", beside).read(ROWS, FLIPPED)
+
+    assert set(read) == {"image_features", "region_features", "region_mask", "region_boxes"}
+    assert read["image_features"][:, 0].tolist() == [2, 100]
+    assert read["region_features"][:, 0, 0].tolist() == [2, 0]

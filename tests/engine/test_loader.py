@@ -90,7 +90,9 @@ def bucketed(data: SplitData, bucket: int) -> TrainingOrder:
     """One caption an image; caption j of the split has 1 + j * 7 % 23 tokens."""
     lengths = [1 + j * 7 % 23 for j in range(int(data.caption_offsets[-1]))]
     texts = NumberTexts({"token_ids": [[1] * length for length in lengths]})
-    return TrainingOrder(SplitData(data.records, data.images, texts), Stage("s", (), 1, 4, 1, bucket=bucket), 0)
+    return TrainingOrder(
+        SplitData(data.records, data.images, texts), Stage("s", (), 1, 4, 1, bucket=bucket), 0
+    )
 
 
 def test_with_buckets_captions_of_like_length_meet_and_each_image_still_comes_once() -> None:
