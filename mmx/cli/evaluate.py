@@ -33,6 +33,27 @@ def evaluate(
     worst: Annotated[
         int, typer.Option("--worst", help="Show this many worst queries of each direction.", min=0)
     ] = 0,
+    rerank_top: Annotated[
+        str | None,
+        typer.Option(
+            "--rerank-top",
+            help="Of a run with a second stage: how many of the nearest are ranked again; all scores every "
+            "pair too; 0 for none. By default 100.",
+        ),
+    ] = None,
+    tune_weight: Annotated[
+        bool,
+        typer.Option("--tune-weight", help="Add a row with the second stage's weight that is best on val."),
+    ] = False,
+    faithfulness: Annotated[
+        int,
+        typer.Option(
+            "--faithfulness",
+            help="For this many captions, mask the regions with most weight: does the score fall more than "
+            "without random ones?",
+            min=0,
+        ),
+    ] = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Items embedded at a time.", min=1)] = 256,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -42,7 +63,8 @@ def evaluate(
     """Measure how well a run matches the pictures and captions of a split.
 
     Prints each number with its 95% interval and its definition, and keeps them in the run. --compare adds a
-    paired test against a second run. --model evaluates pretrained towers, such as clip-vit-b32.
+    paired test against a second run. --model evaluates pretrained towers, such as clip-vit-b32. A run with a
+    second stage has a row for each stage; --compare and --worst go by the headline.
     """
     from mmx.workflows import evaluate as workflow
 
@@ -54,6 +76,9 @@ def evaluate(
         dataset=dataset,
         compare=compare,
         worst=worst,
+        rerank_top=rerank_top,
+        tune_weight=tune_weight,
+        faithfulness=faithfulness,
         device=device,
         batch_size=batch_size,
         seed=seed,
@@ -70,8 +95,12 @@ def show(evaluation: "Evaluation") -> None:
     """The numbers as tables, then what they mean."""
     facts = evaluation.facts
     print_lines(f"{evaluation.name} on {facts['dataset']} {facts['split']}")
-    print_table("", *_table(evaluation))
-    print_lines(*_circumstances(evaluation), *evaluation.definitions)
+    if len(evaluation.rows) > 1:
+        print_table("", *_stages(evaluation))
+    if len(evaluation.rows) == 1 or evaluation.comparison is not None:
+        print_table("", *_table(evaluation))
+    print_lines(*_headline(evaluation), *_circumstances(evaluation), *evaluation.findings)
+    print_lines(*evaluation.definitions)
     if evaluation.worst:
         columns = ("direction", "rank", "query", "right answer", "its score", "put first", "its score")
         rows = [
@@ -86,7 +115,8 @@ def show(evaluation: "Evaluation") -> None:
             )
             for case in evaluation.worst
         ]
-        print_table("worst queries", columns, rows, ("rank", "its score"))
+        title = "worst queries" if len(evaluation.rows) == 1 else f"worst queries, {evaluation.headline}"
+        print_table(title, columns, rows, ("rank", "its score"))
 
 
 def _table(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
@@ -107,6 +137,35 @@ def _table(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, .
     return columns, rows, columns[1:]
 
 
+def _stages(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
+    """The rows of both stages side by side, each number with its interval."""
+    columns = ("metric", *(f"{row.name} (95%)" for row in evaluation.rows))
+    weights = ("weight", *("" if row.weight_from is None else f"{row.weight:g}" for row in evaluation.rows))
+    cells = [
+        (
+            name.replace("_", " "),
+            *(_with_interval(row.metrics[name], row.intervals.get(name)) for row in evaluation.rows),
+        )
+        for name in evaluation.metrics
+    ]
+    return columns, [weights, *cells], columns[1:]
+
+
+def _headline(evaluation: "Evaluation") -> list[str]:
+    """Which row stands for the run, in words; nothing where there is but one and could not be more."""
+    weight = evaluation.facts["second_stage_weight"]
+    if len(evaluation.rows) == 1:
+        why = {None: "", 0.0: "The second stage has weight 0 and no say: the first stage is all there is."}
+        said = why.get(weight, "The second stage was left out: these are the numbers of the first.")
+        return [said] if said else []
+    headline = next(row for row in evaluation.rows if row.name == evaluation.headline)
+    first, rsum = evaluation.rows[0].metrics["rsum"], headline.metrics["rsum"]
+    return [
+        f"Headline: {headline.name}, with the trained weight {headline.weight:g}: rsum {rsum:.1f}; the first "
+        f"stage alone {first:.1f}."
+    ]
+
+
 def _circumstances(evaluation: "Evaluation") -> list[str]:
     """What was measured on what, in a line or three."""
     facts, encoders = evaluation.facts, evaluation.facts["encoders"].values()
@@ -118,12 +177,21 @@ def _circumstances(evaluation: "Evaluation") -> list[str]:
     if any(encoder.startswith("random:") for encoder in encoders):
         lines.append("An encoder has random weights: the numbers are for trying things out, not for results.")
     if evaluation.comparison is not None:
-        lines.append(f"Compared with: {evaluation.comparison.name}")
+        compared = evaluation.comparison
+        lines.append(
+            f"Compared with: {compared.name}"
+            if evaluation.headline == compared.headline == "first stage"
+            else f"Compared: {evaluation.headline}, with {compared.name}: {compared.headline}"
+        )
     return lines
 
 
 def _score(score: float) -> str:
     return f"{score:.3f}"
+
+
+def _with_interval(value: float, interval: "tuple[float, float] | None") -> str:
+    return f"{value:.1f}" if interval is None else f"{value:.1f} ({_interval(interval)})"
 
 
 def _interval(interval: "tuple[float, float] | None") -> str:

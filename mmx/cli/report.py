@@ -114,7 +114,8 @@ class RichReporter:
             finished = bar.tasks[0]
             elapsed = finished.elapsed or 0.0
             rate = (finished.completed - done) / elapsed if elapsed else 0.0
-            self.info(f"{title}: {finished.completed:,.0f} {unit} in {elapsed:.1f} s ({rate:,.1f} {unit}/s)")
+            speed = f"{rate:,.{1 if rate >= 1 else 2}f} {unit}/s"
+            self.info(f"{title}: {finished.completed:,.0f} {unit} in {elapsed:.1f} s ({speed})")
 
     def info(self, text: str) -> None:
         """A remark."""

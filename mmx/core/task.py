@@ -1,6 +1,6 @@
 """Task: something that can be measured of a trained model, and what it needs from a method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,32 @@ if TYPE_CHECKING:
     from mmx.core.batch import Batch
 
     Encode = Callable[[nn.Module, Batch], Tensor]
+    Keep = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+    Fine = Callable[[nn.Module, Mapping[str, Tensor], Mapping[str, Tensor]], Tensor]
+    Explain = Callable[[nn.Module, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """A finer look at pairs that the first stage has brought near; Q captions, G images.
+
+    score(q, g) = text_embedding_q . image_embedding_g + weight(model) fine(q, g)
+    """
+
+    keep_image: "Keep"
+    """(model, batch) -> what pairs are scored from, by name: [B, ..], the same shape for every batch.
+
+    It may hold `image_embedding` too, as `encode_image` gives it: the towers then run once for both.
+    """
+    keep_text: "Keep"
+    """(model, batch) -> by name [C, L, ..] or [C, ..]; what is padded behind has no say in `fine`.
+
+    It may hold `text_embedding` too.
+    """
+    fine: "Fine"
+    """(model, kept of G images, kept of Q captions) -> fine_scores [Q, G] float32."""
+    weight: "Callable[[nn.Module], float]"
+    """model -> the weight it was trained with."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +43,20 @@ class Retrieval:
     """Matching of images and captions in a shared space.
 
     `encode_image` gives image_embedding [B, D] and `encode_text` text_embedding [C, D], both of unit length,
-    so that
-    the score of a pair is their inner product.
+    so that the score of a pair is their inner product; an index needs nothing else.
     """
 
     encode_image: "Encode"
     encode_text: "Encode"
+    rerank: Rerank | None = None
+    explain: "Explain | None" = None
+    """(model, batch with caption i beside image i) -> [C, L, R]: what each word took from each region; 0 on
+    padding; of a word, larger is more.
+    """
+    adds_up: bool = False
+    """What `explain` gives are parts of the pair's score, and what lacks in their sum is the rest; else it is
+    attention, whose shares sum to 1 over the regions of a word.
+    """
 
     name: str = "retrieval"
     primary_metric: str = "rsum"

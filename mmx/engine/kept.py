@@ -55,7 +55,7 @@ class KeptBatches:
         for name, value in kept.items():
             wrong = ~value.flatten(1).isfinite().all(1) if value.ndim > 1 else ~value.isfinite()
             self.not_finite += (wrong.nonzero().squeeze(1) + self._count).tolist()
-            self._parts.setdefault(name, []).append(_held(value.detach()).cpu())
+            self._parts.setdefault(name, []).append(held(value.detach()).cpu())
         self._count += max(size, default=0)
 
     def join(self, items: Tensor) -> KeptItems:
@@ -77,13 +77,13 @@ class _Field:
         """[B] -> [B, ..], padded."""
         device = self.values.device
         if self.begins is None or self.lengths is None:
-            return _plain(self.values[places.to(device)])
+            return plain(self.values[places.to(device)])
         lengths = self.lengths[places]
         longest = int(lengths.max()) if len(lengths) else 0
         within = torch.arange(longest)
         there = within < lengths[:, None]
         where = (self.begins[places, None] + within).where(there, 0).to(device)
-        found = _plain(self.values[where])
+        found = plain(self.values[where])
         if bool(there.all()):
             return found
         hidden = ~there.to(device)
@@ -93,7 +93,7 @@ class _Field:
         return _Field(self.values.to(device), self.begins, self.lengths)
 
 
-def _held(value: Tensor) -> Tensor:
+def held(value: Tensor) -> Tensor:
     """Floating numbers in float16 where they fit, else in float32; anything else as it is."""
     if not value.is_floating_point():
         return value
@@ -101,7 +101,8 @@ def _held(value: Tensor) -> Tensor:
     return value.half() if largest == 0.0 or LEAST <= largest <= LARGEST else value.float()
 
 
-def _plain(value: Tensor) -> Tensor:
+def plain(value: Tensor) -> Tensor:
+    """Numbers in float32, whatever they were held in."""
     return value.float() if value.is_floating_point() else value
 
 

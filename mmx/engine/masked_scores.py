@@ -27,7 +27,7 @@ def masked_scores(model: nn.Module, task: Retrieval, pair: Batch, masks: Tensor)
     kept_text = task.rerank.keep_text(model, pair) if task.rerank else {}
     scores = []
     for some in masks.split(AT_ONCE):
-        images = _repeated(pair, some)
+        images = _repeated(pair, some.to(text.device))
         found = (task.encode_image(model, images) @ text.T)[:, 0].float()
         if task.rerank:
             kept = task.rerank.keep_image(model, images)
@@ -44,4 +44,4 @@ def _repeated(pair: Batch, masks: Tensor) -> Batch:
         for field in dataclasses.fields(pair)
         if field.name.startswith(OF_IMAGES) and (value := getattr(pair, field.name)) is not None
     }
-    return Batch(**{**fields, "region_mask": masks.to(pair.region_mask.device)})
+    return Batch(**{**fields, "region_mask": masks})

@@ -2,23 +2,17 @@
 
 import functools
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+from mmx.reports.lettering import FAINT, FRAME, INK, MISSING, PAPER, font, wrap
+
 MAX_CELLS = 100
 PHOTO = (480, 360)
 MARGIN, GUTTER, PADDING, RADIUS = 48, 32, 14, 10
 CAPTION_LINES, TITLE_LINES = 3, 2
-MAX_LETTERS = 2000
-"""Words beyond this are not even measured: no line on a sheet is that long."""
-
-PAPER, FRAME, INK, FAINT, MISSING = "#f7f7f5", "#e9e9e6", "#1c1c1e", "#77777c", "#b0483f"
 
 
 @dataclass(frozen=True)
@@ -36,15 +30,15 @@ def draw_sheet(title: str, subtitle: str, cells: Sequence[Cell]) -> Image.Image:
     cells = cells[:MAX_CELLS]
     columns = min(max(len(cells), 2), 3) if len(cells) <= 9 else math.ceil(math.sqrt(len(cells)))
     width = 2 * MARGIN + columns * PHOTO[0] + (columns - 1) * GUTTER
-    title_lines = wrap(title, _font(38, bold=True), width - 2 * MARGIN, TITLE_LINES)
+    title_lines = wrap(title, font(38, bold=True), width - 2 * MARGIN, TITLE_LINES)
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    captions = [[wrap(cell.caption, _font(20), PHOTO[0], CAPTION_LINES) for cell in row] for row in rows]
+    captions = [[wrap(cell.caption, font(20), PHOTO[0], CAPTION_LINES) for cell in row] for row in rows]
     text_heights = [52 + 28 * max(len(lines) for lines in row) + GUTTER for row in captions]
     top = MARGIN + 52 * len(title_lines) + 56
     height = top + sum(PHOTO[1] + text for text in text_heights) + (MARGIN - GUTTER if rows else MARGIN)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write_head(draw, title_lines, wrap(subtitle, _font(20), width - 2 * MARGIN, 1))
+    _write_head(draw, title_lines, wrap(subtitle, font(20), width - 2 * MARGIN, 1))
     for row, lines, text_height in zip(rows, captions, text_heights, strict=True):
         for column, cell in enumerate(row):
             _draw_cell(sheet, draw, cell, lines[column], MARGIN + column * (PHOTO[0] + GUTTER), top)
@@ -52,56 +46,13 @@ def draw_sheet(title: str, subtitle: str, cells: Sequence[Cell]) -> Image.Image:
     return sheet
 
 
-def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> list[str]:
-    """The text in at most so many lines of a width in pixels; what is left over becomes an ellipsis."""
-    words = printable(text[:MAX_LETTERS]).split()
-    lines: list[str] = []
-    while words and len(lines) < most:
-        line = words.pop(0)
-        fits = _letters_that_fit(line, font, width)
-        if fits < len(line):
-            line, rest = line[:fits], line[fits:]
-            words.insert(0, rest)
-        else:
-            while words and font.getlength(f"{line} {words[0]}") <= width:
-                line = f"{line} {words.pop(0)}"
-        lines.append(line)
-    if words and lines:
-        lines[-1] = _with_ellipsis(lines[-1], font, width)
-    return lines
-
-
-def printable(text: str) -> str:
-    """The text without what no font draws: control signs become spaces, joiners and lone surrogates go."""
-    kept = (" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
-    return "".join(
-        letter
-        for letter in kept
-        if unicodedata.category(letter) not in {"Cf", "Cs"} and ord(letter) != 0xFE0F
-    )
-
-
-def _letters_that_fit(line: str, font: ImageFont.FreeTypeFont, width: int) -> int:
-    """How many letters of a line fit into a width; at least one."""
-    low, high = 1, len(line)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if font.getlength(line[:middle]) <= width else (low, middle - 1)
-    return low
-
-
-def _with_ellipsis(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    room = _letters_that_fit(line, font, width - math.ceil(font.getlength("…")))
-    return line[:room].rstrip() + "…"
-
-
 def _write_head(draw: ImageDraw.ImageDraw, title: Sequence[str], subtitle: Sequence[str]) -> None:
     top = MARGIN - 10
     for line in title:
-        draw.text((MARGIN, top), line, font=_font(38, bold=True), fill=INK)
+        draw.text((MARGIN, top), line, font=font(38, bold=True), fill=INK)
         top += 52
     for line in subtitle:
-        draw.text((MARGIN, top + 4), line, font=_font(20), fill=FAINT)
+        draw.text((MARGIN, top + 4), line, font=font(20), fill=FAINT)
 
 
 def _draw_cell(
@@ -116,17 +67,17 @@ def _draw_cell(
             ImageOps.pad(cell.picture, PHOTO, Image.Resampling.BICUBIC, FRAME), (left, top), _rounded()
         )
     middle = top + PHOTO[1] + PADDING + 14
-    draw.text((left, middle), str(cell.rank), font=_font(26, bold=True), fill=INK, anchor="lm")
-    draw.text((left + PHOTO[0], middle), f"{cell.score:.3f}", font=_font(20), fill=FAINT, anchor="rm")
+    draw.text((left, middle), str(cell.rank), font=font(26, bold=True), fill=INK, anchor="lm")
+    draw.text((left + PHOTO[0], middle), f"{cell.score:.3f}", font=font(20), fill=FAINT, anchor="rm")
     for number, line in enumerate(lines):
-        draw.text((left, middle + 22 + 28 * number), line, font=_font(20), fill=INK)
+        draw.text((left, middle + 22 + 28 * number), line, font=font(20), fill=INK)
 
 
 def _write_missing(draw: ImageDraw.ImageDraw, reason: str, left: int, top: int) -> None:
     middle = (left + PHOTO[0] // 2, top + PHOTO[1] // 2)
-    draw.text((middle[0], middle[1] - 18), "no picture", font=_font(26, bold=True), fill=MISSING, anchor="mm")
-    for line in wrap(reason, _font(20), PHOTO[0] - 2 * MARGIN, 1):
-        draw.text((middle[0], middle[1] + 18), line, font=_font(20), fill=FAINT, anchor="mm")
+    draw.text((middle[0], middle[1] - 18), "no picture", font=font(26, bold=True), fill=MISSING, anchor="mm")
+    for line in wrap(reason, font(20), PHOTO[0] - 2 * MARGIN, 1):
+        draw.text((middle[0], middle[1] + 18), line, font=font(20), fill=FAINT, anchor="mm")
 
 
 @functools.cache
@@ -135,8 +86,3 @@ def _rounded() -> Image.Image:
     mask = Image.new("L", PHOTO, 0)
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, PHOTO[0] - 1, PHOTO[1] - 1), RADIUS, fill=255)
     return mask
-
-
-@functools.cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(FONTS / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)

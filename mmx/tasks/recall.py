@@ -74,20 +74,20 @@ def ranks(
     Raises:
         ValueError: for shapes that do not fit, or for embeddings that are not finite.
     """
-    image, longest_image = _checked(image_embedding, image_group, "image")
-    text, longest_text = _checked(text_embedding, text_group, "text")
+    image, longest_image = checked(image_embedding, image_group, "image")
+    text, longest_text = checked(text_embedding, text_group, "text")
     if image.shape[1] != text.shape[1]:
         raise ValueError(f"image_embedding is {image.shape[1]} wide but text_embedding is {text.shape[1]}")
     pair_image, pair_text = relevant_pairs(image_group.cpu(), text_group.cpu())
-    scores = _pair_scores(image, text, pair_image, pair_text)
-    best_text = _best(scores, pair_image, len(image))
-    best_image = _best(scores, pair_text, len(text))
+    scores = pair_scores(image, text, pair_image, pair_text)
+    best_text = best_scores(scores, pair_image, len(image))
+    best_image = best_scores(scores, pair_text, len(text))
     counter = _Counter(image, text, best_text, best_image, longest_image * longest_text)
     rows = min(max(block, 1), BLOCK_ROWS)
     for top in range(0, len(image), rows):
         for left in range(0, len(text), BLOCK_COLUMNS):
             counter.count(top, left, rows, pair_image, pair_text)
-    return Ranks(_or_no_answer(counter.i2t, best_text), _or_no_answer(counter.t2i, best_image))
+    return Ranks(or_no_answer(counter.i2t, best_text), or_no_answer(counter.t2i, best_image))
 
 
 def relevant_pairs(image_group: Tensor, text_group: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def _count(marks: ndarray, axis: int) -> ndarray:
     return numpy.array([numpy.count_nonzero(row) for row in marks], dtype=numpy.int64)
 
 
-def _pair_scores(image: Tensor, text: Tensor, pair_image: Tensor, pair_text: Tensor) -> Tensor:
+def pair_scores(image: Tensor, text: Tensor, pair_image: Tensor, pair_text: Tensor) -> Tensor:
     """[R] float64 scores of the pairs listed."""
     images, texts, rows, columns = (tensor.numpy() for tensor in (image, text, pair_image, pair_text))
     scores = numpy.empty(len(rows), dtype=numpy.float64)
@@ -196,18 +196,19 @@ def _pair_scores(image: Tensor, text: Tensor, pair_image: Tensor, pair_text: Ten
     return torch.from_numpy(scores)
 
 
-def _best(scores: Tensor, query: Tensor, number: int) -> Tensor:
+def best_scores(scores: Tensor, query: Tensor, number: int) -> Tensor:
     """[R], [R] -> the best score of each query's pairs; NaN where it has none, which no score reaches."""
     best = numpy.full(number, numpy.nan)
     numpy.fmax.at(best, query.numpy(), scores.numpy())
     return torch.from_numpy(best)
 
 
-def _or_no_answer(number: Tensor, best: Tensor) -> Tensor:
+def or_no_answer(number: Tensor, best: Tensor) -> Tensor:
+    """The number of wrong answers before each query's best right one; -1 where there is none (NaN)."""
     return number.masked_fill(best.isnan(), NO_ANSWER)
 
 
-def _checked(embedding: Tensor, group: Tensor, modality: str) -> tuple[Tensor, float]:
+def checked(embedding: Tensor, group: Tensor, modality: str) -> tuple[Tensor, float]:
     """float32 on the CPU, which has the float64 that doubtful pairs need; and the longest row's length."""
     if embedding.ndim != 2 or group.shape != embedding.shape[:1]:
         raise ValueError(

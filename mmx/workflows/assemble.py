@@ -88,10 +88,15 @@ class Assembly:
             ArtifactError: when features are missing or were made from something else.
         """
         records = self.manifest.split(split)
-        return SplitData(records=records, images=self._images(split), texts=self._texts(split))
+        return SplitData(records=records, images=self.images(split), texts=self._texts(split))
 
-    def _images(self, split: str) -> PixelImages | FeatureImages:
-        """What the image tower reads, and beside it the regions of another encoder, where there is one."""
+    def images(self, split: str) -> PixelImages | FeatureImages:
+        """What the image tower reads, and beside it the regions of another encoder, where there is one.
+
+        Raises:
+            UsageError: when the corpus has no such split.
+            ArtifactError: when features are missing or were made from something else.
+        """
         use, tower = self.uses["image"], self.towers["image"]
         beside = None
         if "regions" in self.uses:

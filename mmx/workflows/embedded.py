@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch.nn.functional import normalize
@@ -16,12 +17,14 @@ from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES, TowerUse
 from mmx.encoders.load import encoder_slug, load_encoder, resolve_name
 from mmx.engine.evaluator import Embeddings, embed_split
+from mmx.engine.second_stage import active
 from mmx.engine.split_data import FeatureImages, FeatureTexts, SplitData
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
-from mmx.tasks.recall import DIRECTIONS, Ranks, ranks
-from mmx.workflows.assemble import open_run
+from mmx.tasks.recall import DIRECTIONS, Ranks
+from mmx.tasks.rerank import FirstStage
+from mmx.workflows.assemble import Assembly, OpenedRun, open_run
 from mmx.workflows.frozen_features import MADE_ELSEWHERE, ensure_features, modality_of, open_features
 from mmx.workflows.import_features import import_name
 from mmx.workflows.rank_files import RankTable
@@ -41,23 +44,31 @@ class Embedded:
     split: str
     precision: str
     embeddings: Embeddings
+    weight: float | None = None
+    """Of the second stage, as it was trained; None where the method has none."""
 
     @property
     def records(self) -> Sequence[Record]:
         """The records of the split."""
         return self.manifest.split(self.split)
 
-    def table(self) -> RankTable:
-        """The ranks of all queries.
+    @cached_property
+    def first(self) -> FirstStage:
+        """The first stage, ranked.
 
         Raises:
             DataError: when no query has a right answer.
         """
         found = self.embeddings
-        places = ranks(found.image, found.text, found.image_group, found.text_group)
-        _check_answered(places, self.manifest.name, self.split)
+        first = FirstStage.of(found.image, found.text, found.image_group, found.text_group)
+        _check_answered(first.ranks, self.manifest.name, self.split)
+        return first
+
+    def table(self, ranks: Ranks, second_stage: str) -> RankTable:
+        """Ranks of all queries, with what they were measured of and on."""
+        found = self.embeddings
         about = (self.fingerprint, self.manifest.name, self.manifest.fingerprint, self.split)
-        return RankTable(places, found.image_group, found.text_group, *about)
+        return RankTable(ranks, found.image_group, found.text_group, *about, second_stage)
 
 
 def embed_run(
@@ -68,8 +79,10 @@ def embed_run(
     device: torch.device,
     batch_size: int,
     reporter: Reporter,
+    both_stages: bool = False,
 ) -> Embedded:
-    """One split of a corpus, the run's own or another one, embedded by a trained run.
+    """One split of a corpus, the run's own or another one, embedded by a trained run; with `both_stages` what
+    its second stage needs is kept too, where it has one that has a say.
 
     Raises:
         UsageError: when the split is empty, or the method does not match pictures and words.
@@ -80,12 +93,7 @@ def embed_run(
     task = next((task for task in opened.method.tasks if isinstance(task, Retrieval)), None)
     if task is None:
         raise UsageError(f"'{folder.path}' does not match pictures and words. See what there is: mmx runs")
-    # Evaluation never mirrors a picture, so that features without the mirrored twin do.
-    uses = {
-        modality: dataclasses.replace(use, augment="none") for modality, use in opened.assembly.uses.items()
-    }
-    ensure_features(home, manifest, uses, device.type, reporter, [split])
-    assembly = dataclasses.replace(opened.assembly, uses=uses)
+    assembly = read_by_run(opened, manifest, split, device, reporter)
     # What was trained and selected in full precision is measured in it.
     precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
     embeddings = embed_split(
@@ -97,10 +105,30 @@ def embed_run(
         batch_size,
         precision,
         reporter,
+        active(task.rerank, opened.model) if both_stages else None,
     )
+    weight = None if task.rerank is None else float(task.rerank.weight(opened.model))
     encoders = {modality: fact["encoder"] for modality, fact in folder.facts["towers"].items()}
     name, method = str(folder.path), folder.facts["method"]
-    return Embedded(name, opened.fingerprint, method, encoders, manifest, split, precision, embeddings)
+    about = (name, opened.fingerprint, method, encoders, manifest, split, precision)
+    return Embedded(*about, embeddings, weight)
+
+
+def read_by_run(
+    opened: OpenedRun, manifest: Manifest, split: str, device: torch.device, reporter: Reporter
+) -> Assembly:
+    """What reads one split of a corpus, the run's own or another one, as the run does; missing features are
+    extracted first.
+
+    Raises:
+        UsageError: when the corpus has no such split.
+        ArtifactError: when the weights that extract are not there.
+    """
+    # Only training mirrors a picture, so that features without the mirrored twin do.
+    uses = {key: dataclasses.replace(use, augment="none") for key, use in opened.uses.items()}
+    ensure_features(opened.home, manifest, uses, device.type, reporter, [split])
+    facts = opened.folder.facts["towers"]
+    return Assembly(opened.home, manifest, uses, opened.towers, facts, opened.fitted)
 
 
 def embed_model(

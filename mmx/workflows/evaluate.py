@@ -1,13 +1,12 @@
 """Measure how well a run, or a pretrained pair of towers, matches the pictures and captions of a split."""
 
-import dataclasses
 import resource
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,23 @@ from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run, newest_run
 from mmx.tasks import bootstrap, recall
-from mmx.tasks.bootstrap import Difference
+from mmx.workflows.assemble import method_of
 from mmx.workflows.embedded import Embedded, embed_model, embed_run
-from mmx.workflows.rank_files import RankTable, load_ranks, save_ranks
-from mmx.workflows.worst_cases import WorstCase, worst_cases
+from mmx.workflows.evaluation import Comparison, Evaluation, measure
+from mmx.workflows.faithfulness import check_run_explains, measure_faithfulness
+from mmx.workflows.rank_files import ONE_STAGE, RankTable, load_ranks, save_ranks
+from mmx.workflows.stage_rows import (
+    VAL,
+    RankedRow,
+    Tuning,
+    headline_name,
+    headline_of,
+    parse_top,
+    ranked_rows,
+    tune_weight,
+)
+from mmx.workflows.worst_cases import worst_cases
 
-SCHEMA = "mmx.evaluate/1"
 MEBIBYTE = 2**20
 
 
@@ -48,42 +58,20 @@ class EvaluateSettings:
     compare: Path | None = None
     """A second run, tested against the first on the same queries."""
     worst: int = 0
+    rerank_top: str | None = None
+    """Of a run with a second stage: how many of each query's nearest are ranked again; `all` also scores all
+    pairs, `0` leaves the second stage out. None for as many as is usual.
+    """
+    tune_weight: bool = False
+    """Add a row with the second stage's weight that is best on val."""
+    faithfulness: int = 0
+    """Of how many captions, with their own pictures, it is measured whether the regions with most weight
+    matter."""
     device: str = "auto"
     batch_size: int = 256
     seed: int = 0
     """Of the bootstrap and of the permutations."""
     argv: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A second run on the same queries, and how much better the first one is."""
-
-    name: str
-    metrics: dict[str, float]
-    differences: dict[str, Difference]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured, of what and on what."""
-
-    name: str
-    facts: dict[str, Any]
-    """Dataset, split, fingerprints, counts, and how it was measured."""
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    definitions: tuple[str, ...]
-    comparison: Comparison | None = None
-    worst: tuple[WorstCase, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON."""
-        plain = dataclasses.asdict(self)
-        plain["worst"] = list(plain["worst"])
-        plain["definitions"] = list(self.definitions)
-        plain["intervals"] = {name: list(interval) for name, interval in self.intervals.items()}
-        return {"schema": SCHEMA, "name": plain.pop("name"), **plain.pop("facts"), **plain}
 
 
 def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
@@ -99,21 +87,31 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
     other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(_dataset(settings, folder)))
     manifest.split(settings.split)
+    _check_second_stage(settings, folder, manifest)
+    if settings.faithfulness:
+        check_run_explains(folder, settings.model)
     _check_comparable(settings, folder, other, manifest, reporter)
     with nullcontext() if folder is None else folder.locked():
         started = time.perf_counter()
         embedded = _embed(folder, manifest, settings, device, reporter)
-        table = embedded.table()
-        evaluation = _measure(embedded, table, settings, device, time.perf_counter() - started)
+        tuning = _tune(embedded, folder, settings, device, reporter) if settings.tune_weight else None
+        rows = _rows(embedded, settings, tuning, reporter)
+        headline = headline_of(rows)
+        table = embedded.table(headline.ranks, _second_stage(embedded, settings))
+        facts = _circumstances(settings, device, time.perf_counter() - started)
+        evaluation = measure(embedded, rows, table, tuning, facts)
+        if settings.faithfulness:
+            over = (manifest, settings.split, settings.faithfulness, settings.home, device, settings.seed)
+            evaluation = evaluation.with_faithfulness(measure_faithfulness(folder.path, *over, reporter))
         if folder is not None:
             save_ranks(folder.path, table)
             _record(folder, evaluation)
     if other is not None:
         comparison = _compare(table, other, manifest, settings, device, reporter)
         definitions = (*evaluation.definitions, bootstrap.DEFINITIONS["paired"])
-        evaluation = dataclasses.replace(evaluation, comparison=comparison, definitions=definitions)
-    worst = worst_cases(embedded, table.ranks, settings.worst)
-    return dataclasses.replace(evaluation, worst=tuple(worst))
+        evaluation = replace(evaluation, comparison=comparison, definitions=definitions)
+    worst = worst_cases(embedded, headline, settings.worst)
+    return replace(evaluation, worst=tuple(worst))
 
 
 def _named_or_newest(given: Path | None, home: Home) -> RunFolder:
@@ -137,7 +135,7 @@ def _checked(settings: EvaluateSettings) -> torch.device:
         raise UsageError(
             f"--model '{settings.model}' needs to know on what. Add --dataset NAME; see: mmx datasets"
         )
-    for name, least in (("batch_size", 1), ("worst", 0), ("seed", 0)):
+    for name, least in (("batch_size", 1), ("worst", 0), ("faithfulness", 0), ("seed", 0)):
         if getattr(settings, name) < least:
             raise UsageError(
                 f"{name}={getattr(settings, name)} is out of bounds. It must be at least {least}."
@@ -148,6 +146,23 @@ def _checked(settings: EvaluateSettings) -> torch.device:
 def _dataset(settings: EvaluateSettings, folder: RunFolder | None) -> str:
     """The dataset to evaluate on, as its folder is called."""
     return folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
+
+
+def _check_second_stage(settings: EvaluateSettings, folder: RunFolder | None, manifest: Manifest) -> None:
+    """Find out before any work whether what is wished of a second stage can be had."""
+    top = parse_top(settings.rerank_top)
+    wishes = [f"--rerank-top {top}"] if settings.rerank_top is not None and top != 0 else []
+    wishes += ["--tune-weight"] if settings.tune_weight else []
+    if not wishes:
+        return
+    if folder is None or all(task.rerank is None for task in method_of(folder)[0].tasks):
+        raise UsageError(
+            f"'{settings.model or folder.path}' has no second stage. Leave out {' and '.join(wishes)}."
+        )
+    if settings.tune_weight:
+        if top == 0:
+            raise UsageError("--rerank-top 0 leaves out what --tune-weight tunes. Leave out one of them.")
+        manifest.split(VAL)
 
 
 def _check_comparable(
@@ -189,36 +204,55 @@ def _embed(
 ) -> Embedded:
     if folder is None:
         return embed_model(settings.model, manifest, settings.split, settings.home, device, reporter)
-    return embed_run(folder, manifest, settings.split, settings.home, device, settings.batch_size, reporter)
+    both_stages = parse_top(settings.rerank_top) != 0
+    size = settings.batch_size
+    return embed_run(folder, manifest, settings.split, settings.home, device, size, reporter, both_stages)
 
 
-def _measure(
-    embedded: Embedded, table: RankTable, settings: EvaluateSettings, device: torch.device, seconds: float
-) -> Evaluation:
-    groups = table.image_group, table.text_group
-    facts = {
-        **table.about,
-        "method": embedded.method,
-        "encoders": embedded.encoders,
-        "images": len(table.ranks.i2t),
-        "captions": len(table.ranks.t2i),
-        "dropped": table.ranks.dropped,
+def _tune(
+    embedded: Embedded,
+    folder: RunFolder,
+    settings: EvaluateSettings,
+    device: torch.device,
+    reporter: Reporter,
+) -> Tuning:
+    """The weight that is best on val, whatever split is measured.
+
+    Raises:
+        UsageError: when the second stage has no say.
+    """
+    if embedded.embeddings.second is None:
+        raise UsageError(
+            f"the second stage of '{folder.path}' has weight 0, so that there is nothing to tune. "
+            "Leave out --tune-weight, or train it."
+        )
+    if settings.split != VAL:
+        embedded = _embed(folder, embedded.manifest, replace(settings, split=VAL), device, reporter)
+    return tune_weight(embedded.embeddings, embedded.first, parse_top(settings.rerank_top), reporter)
+
+
+def _rows(
+    embedded: Embedded, settings: EvaluateSettings, tuning: Tuning | None, reporter: Reporter
+) -> list[RankedRow]:
+    top = parse_top(settings.rerank_top)
+    return ranked_rows(embedded.embeddings, embedded.first, top, tuning, reporter)
+
+
+def _second_stage(embedded: Embedded, settings: EvaluateSettings) -> str:
+    """What is kept of how the headline was made; two runs are compared where it is the same."""
+    return f"top {parse_top(settings.rerank_top)}" if embedded.weight else ONE_STAGE
+
+
+def _circumstances(settings: EvaluateSettings, device: torch.device, seconds: float) -> dict[str, Any]:
+    return {
         "seed": settings.seed,
         "device": str(device),
-        "precision": embedded.precision,
         "seconds": round(seconds, 3),
         "peak_memory_mib": round(_peak_memory() / MEBIBYTE, 1),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(settings.argv),
         "mmx": __version__,
     }
-    return Evaluation(
-        name=embedded.name,
-        facts=facts,
-        metrics=recall.recall_metrics(table.ranks),
-        intervals=bootstrap.intervals(table.ranks, *groups, seed=settings.seed),
-        definitions=(*recall.DEFINITIONS.values(), bootstrap.DEFINITIONS["interval"]),
-    )
 
 
 def _compare(
@@ -230,10 +264,14 @@ def _compare(
     reporter: Reporter,
 ) -> Comparison:
     """The second run on the same queries, from the ranks it has kept where they are still its own."""
-    theirs = load_ranks(other.path, {**table.about, "fingerprint": other.fingerprint})
+    wanted = {**table.about, "fingerprint": other.fingerprint}
+    wanted["second_stage"] = f"top {parse_top(settings.rerank_top)}"
+    theirs = load_ranks(other.path, wanted)
     if theirs is None:
         with other.locked():
-            theirs = _embed(other, manifest, settings, device, reporter).table()
+            embedded = _embed(other, manifest, settings, device, reporter)
+            headline = headline_of(_rows(embedded, settings, None, reporter))
+            theirs = embedded.table(headline.ranks, _second_stage(embedded, settings))
             save_ranks(other.path, theirs)
     if not (
         torch.equal(theirs.image_group, table.image_group)
@@ -246,7 +284,8 @@ def _compare(
     tests = bootstrap.paired_test(
         table.ranks, theirs.ranks, table.image_group, table.text_group, seed=settings.seed
     )
-    return Comparison(str(other.path), recall.recall_metrics(theirs.ranks), tests)
+    row = headline_name(theirs.second_stage)
+    return Comparison(str(other.path), row, recall.recall_metrics(theirs.ranks), tests)
 
 
 def _record(folder: RunFolder, evaluation: Evaluation) -> None:

@@ -13,6 +13,8 @@ from mmx.tasks.recall import Ranks
 FORMAT = "mmx.ranks"
 VERSION = "1"
 TENSORS = ("i2t", "t2i", "image_group", "text_group")
+ONE_STAGE = "none"
+"""What is said of the second stage where there is none, or none that has a say; old files say nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class RankTable:
     dataset: str
     manifest_fingerprint: str
     split: str
+    second_stage: str = ONE_STAGE
+    """How the second stage took part, as asked for: `top 0`, `top 100`, `top all`; or that there is none."""
 
     @property
     def about(self) -> dict[str, str]:
@@ -38,6 +42,7 @@ class RankTable:
             "dataset": self.dataset,
             "manifest_fingerprint": self.manifest_fingerprint,
             "split": self.split,
+            "second_stage": self.second_stage,
         }
 
 
@@ -63,7 +68,8 @@ def save_ranks(run: Path, table: RankTable) -> None:
 
 
 def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
-    """The ranks a run has kept; None when there are none, or they are of other weights or another manifest.
+    """The ranks a run has kept; None when there are none, or they are of other weights, of another manifest
+    or of another row. A run without a second stage has one row, whichever is wanted.
 
     Raises:
         ArtifactError: when the file is not what mmx wrote.
@@ -76,7 +82,10 @@ def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
         raise ArtifactError(
             f"'{path}' does not hold ranks of version {VERSION}. Delete it and evaluate again."
         )
-    if any(file.metadata.get(name) != value for name, value in wanted.items()):
+    about = {"second_stage": ONE_STAGE, **file.metadata}
+    if about["second_stage"] == ONE_STAGE:
+        wanted = {**wanted, "second_stage": ONE_STAGE}
+    if any(about.get(name) != value for name, value in wanted.items()):
         return None
     tensors = {name: file.read(name).clone() for name in TENSORS}
     wrong = next(

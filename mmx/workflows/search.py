@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +10,24 @@ from torch import Tensor
 
 from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, DataError, UsageError
-from mmx.core.home import Home
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.engine.evaluator import Embeddings
 from mmx.reports.contact_sheet import MAX_CELLS, PHOTO, Cell, draw_sheet
 from mmx.search.exact import top_k
-from mmx.store.atomic import atomic_file, check_writable
+from mmx.store.atomic import atomic_file
 from mmx.store.images import ImageError, load_image
 from mmx.store.index import Entry, Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.run import find_run, newest_run
 from mmx.workflows.embedded import embed_model, embed_run
+from mmx.workflows.evidence_files import Explained, Pair
+from mmx.workflows.explain import check_explains, explain_pairs
 from mmx.workflows.galleries import folder_gallery, index_folder, split_gallery
 from mmx.workflows.matcher import Matcher, open_matcher
+from mmx.workflows.search_settings import WHERE_TO_SEARCH, SearchSettings, check, shown
+from mmx.workflows.second_look import Found, SecondLook, second_look
 
 BATCH = 256
-WHERE_TO_SEARCH = "Name a folder of photos (--in DIR) or a prepared dataset (--dataset NAME)."
-SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What to look for (a sentence or a picture), with what, and where."""
-
-    query: str | None = None
-    image: Path | None = None
-    captions: bool = False
-    """Find captions instead of pictures."""
-    run: Path | None = None
-    model: str | None = None
-    folder: Path | None = None
-    """A folder of photos."""
-    dataset: str | None = None
-    """A prepared corpus; with neither, the run's own."""
-    split: str | None = None
-    """One split of the corpus; else all of them."""
-    top: int = 9
-    sheet: Path | None = None
-    """Where the contact sheet is written, if anywhere."""
-    rebuild: bool = False
-    home: Home = field(default_factory=Home.find)
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -63,6 +40,12 @@ class Hit:
     path: str
     caption: str
     source: str
+    cosine: float | None = None
+    """The first stage's score, where a second one has looked too."""
+
+    def as_document(self) -> dict[str, Any]:
+        """Its fields; `cosine` only where the score is not one."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -83,6 +66,9 @@ class SearchResult:
     unreadable: tuple[tuple[str, str], ...]
     """(path, reason) of pictures that could not be searched."""
     sheet: Path | None
+    explained: Explained | None = None
+    rerank: dict[str, float] | None = None
+    """How many of the nearest a second stage looked at, and its weight; None where none did."""
 
     def as_document(self) -> dict[str, Any]:
         """What --json shows; documented in README."""
@@ -93,9 +79,11 @@ class SearchResult:
             "matcher": self.matcher,
             "searched": list(self.searched),
             "size": self.size,
-            "hits": [vars(hit) for hit in self.hits],
+            **({} if self.rerank is None else {"rerank": self.rerank}),
+            "hits": [hit.as_document() for hit in self.hits],
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
             "sheet": None if self.sheet is None else str(self.sheet),
+            **({} if self.explained is None else {"evidence": self.explained.as_document()}),
         }
 
 
@@ -109,73 +97,69 @@ def search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         ResourceError: when the index or the sheet cannot be written.
     """
     check(settings)
+    return search_with(open_searcher(settings), settings, reporter)
+
+
+def open_searcher(settings: SearchSettings) -> Matcher:
+    """The run or model to search with; the newest run where none is named.
+
+    Raises:
+        ArtifactError: when there is none, or it cannot be opened.
+    """
     run = settings.run
     if run is not None:
         run = find_run(run, settings.home.runs).path
     elif settings.model is None:
         run = _newest(settings)
-    matcher = open_matcher(run, settings.model, settings.home, settings.device)
-    return search_with(matcher, settings, reporter)
+    return open_matcher(run, settings.model, settings.home, settings.device)
 
 
 def search_with(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> SearchResult:
     """The same, with a matcher that is open already."""
     check(settings)
+    if settings.explain:
+        check_explains(matcher)
+    look = second_look(matcher, settings, reporter)
     query = encode_query(matcher, settings)
-    galleries = _galleries(matcher, settings, reporter)
+    galleries = galleries_of(matcher, settings, reporter)
     finds = "captions" if settings.captions else "images"
-    found = _nearest(query, galleries, settings)
-    hits = tuple(
-        Hit(rank, score, _shown(entry.id), _shown(entry.path), caption, _shown(source))
-        for rank, (score, entry, caption, source) in enumerate(found, start=1)
-    )
+    found = _found(query, galleries, settings, look)
     result = SearchResult(
         query=_query_name(settings),
         asked_with="text" if settings.image is None else "image",
         finds=finds,
         matcher=matcher.name,
-        searched=tuple(_shown(gallery.source) for gallery in galleries),
+        searched=tuple(shown(gallery.source) for gallery in galleries),
         size=sum(len(_vectors(gallery, settings)) for gallery in galleries),
-        hits=hits,
+        hits=tuple(_hit(rank, hit) for rank, hit in enumerate(found, start=1)),
         unreadable=tuple(
-            (_shown(bad.path), bad.reason) for gallery in galleries for bad in gallery.unreadable
+            (shown(bad.path), bad.reason) for gallery in galleries for bad in gallery.unreadable
         ),
         sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
+        rerank=None if look is None else {"top": look.top, "weight": look.weight},
     )
     if result.sheet is not None:
-        _write_sheet(result, [Path(entry.path) for _, entry, _, _ in found[:MAX_CELLS]])
+        _write_sheet(result, [Path(hit.entry.path) for hit in found[:MAX_CELLS]])
+    if settings.explain:
+        pairs = _pairs(result, [hit.entry for hit in found], settings)
+        if len(pairs) < settings.explain:
+            reporter.info(f"{settings.explain:,} hits were to be explained, and there are {len(pairs):,}")
+        place = settings.evidence.expanduser().absolute()
+        result = replace(result, explained=explain_pairs(matcher, pairs, place, result.query, reporter))
     return result
 
 
-def check(settings: SearchSettings) -> None:
-    """Find out before any work whether the words fit together and the sheet can be written.
-
-    Raises:
-        UsageError: when they do not.
-        ResourceError: when the sheet's folder cannot be written.
-    """
-    if settings.image is None and not (settings.query or "").strip():
-        raise UsageError(
-            'there is nothing to look for. Write: mmx search "man riding cycle", or --image FILE'
-        )
-    if settings.image is not None and settings.query is not None:
-        raise UsageError(f"'{_shown(settings.query)}' and --image are two queries. Give one of them.")
-    if settings.run is not None and settings.model is not None:
-        raise UsageError("--run and --model are two ways to search. Give one of them.")
-    of_dataset = {"--captions": settings.captions, "--split": settings.split, "--dataset": settings.dataset}
-    word = next((word for word, given in of_dataset.items() if given), None)
-    if settings.folder is not None and word is not None:
-        raise UsageError(f"{word} needs a dataset, and --in names a folder of photos. Leave out one of them.")
-    if settings.model is not None and settings.folder is None and settings.dataset is None:
-        raise UsageError(f"'{settings.model}' has no dataset of its own. {WHERE_TO_SEARCH}")
-    if settings.top < 0:
-        raise UsageError(f"--top {settings.top} is not possible. It is 0 or more.")
-    if settings.sheet is not None:
-        if settings.sheet.suffix.lower() not in SHEET_SUFFIXES or settings.sheet.is_dir():
-            raise UsageError(
-                f"'{settings.sheet}' is no name for a picture. It ends in: {', '.join(SHEET_SUFFIXES)}."
-            )
-        check_writable(settings.sheet.expanduser().absolute().parent)
+def _pairs(result: SearchResult, entries: Sequence[Entry], settings: SearchSettings) -> list[Pair]:
+    """The best hits: the query with the pictures found, or the query's picture with the captions found."""
+    pairs = []
+    for hit, entry in zip(result.hits[: settings.explain], entries, strict=False):
+        if settings.image is None:
+            place, found = (Path(entry.path), hit.path), (hit.id, result.query, hit.source)
+        else:
+            path = settings.image.expanduser()
+            place, found = (path, shown(str(path))), (shown(path.name), hit.caption, shown(str(path.parent)))
+        pairs.append(Pair(hit.rank, hit.score, *place, *found))
+    return pairs
 
 
 def encode_query(matcher: Matcher, settings: SearchSettings) -> Tensor:
@@ -185,7 +169,7 @@ def encode_query(matcher: Matcher, settings: SearchSettings) -> Tensor:
         DataError: when its picture cannot be read.
     """
     if settings.image is None:
-        return matcher.encode_texts([_shown(settings.query or "")])
+        return matcher.encode_texts([shown(settings.query or "")])
     vectors, failures = matcher.encode_images([settings.image.expanduser()], SilentReporter())
     if failures:
         raise DataError(
@@ -207,7 +191,15 @@ def _newest(settings: SearchSettings) -> Path:
     return run.path
 
 
-def _galleries(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> list[Gallery]:
+def galleries_of(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> list[Gallery]:
+    """What is searched: a folder, or splits of a corpus.
+
+    Raises:
+        UsageError: when there is no such split, or nothing says where to search.
+        DataError: when the folder holds nothing to search.
+        ArtifactError: when the corpus is not prepared, or its features do not fit.
+        ResourceError: when the index cannot be written.
+    """
     if settings.folder is not None:
         return [folder_gallery(matcher, settings.folder, settings.home, reporter, settings.rebuild)]
     opened = matcher.opened
@@ -252,19 +244,33 @@ def _embed(
     return embedded.embeddings
 
 
-def _nearest(
-    query: Tensor, galleries: Sequence[Gallery], settings: SearchSettings
-) -> list[tuple[float, Entry, str, str]]:
-    """(score, picture, caption, source) of the best; on a tie, the earlier gallery and row first."""
+def _found(
+    query: Tensor, galleries: Sequence[Gallery], settings: SearchSettings, look: SecondLook | None
+) -> list[Found]:
+    """What is shown, best first."""
+    if look is None or settings.top == 0:
+        return _nearest(query, galleries, settings, settings.top)
+    near = _nearest(query, galleries, settings, max(settings.top, look.top))
+    return look.again(near, galleries)[: settings.top]
+
+
+def _hit(rank: int, found: Found) -> Hit:
+    entry = found.entry
+    named = shown(entry.id), shown(entry.path), found.caption, shown(found.source)
+    return Hit(rank, found.score, *named, found.cosine)
+
+
+def _nearest(query: Tensor, galleries: Sequence[Gallery], settings: SearchSettings, top: int) -> list[Found]:
+    """The `top` best by the first stage; on a tie, the earlier gallery and row first."""
     found = []
     for gallery in galleries:
-        scores, rows = top_k(query, _vectors(gallery, settings), settings.top, names=[_query_name(settings)])
+        scores, rows = top_k(query, _vectors(gallery, settings), top, names=[_query_name(settings)])
         captions = gallery.captions if settings.captions else []
         for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True):
             entry, caption = captions[row] if settings.captions else (gallery.entries[row], "")
             first = next(iter(entry.captions), "")
-            found.append((score, entry, caption or first, gallery.source))
-    return sorted(found, key=lambda hit: -hit[0])[: settings.top]
+            found.append(Found(score, entry, caption or first, gallery.source))
+    return sorted(found, key=lambda hit: -hit.score)[:top]
 
 
 def _vectors(gallery: Gallery, settings: SearchSettings) -> Tensor:
@@ -296,9 +302,4 @@ def _picture(path: Path):  # noqa: ANN202
 
 
 def _query_name(settings: SearchSettings) -> str:
-    return _shown((settings.query or "") if settings.image is None else str(settings.image))
-
-
-def _shown(text: str) -> str:
-    """A name that can be printed: bytes that are no UTF-8 become a replacement sign."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return shown((settings.query or "") if settings.image is None else str(settings.image))

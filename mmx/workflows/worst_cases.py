@@ -1,12 +1,17 @@
 """The queries a model gets most wrong: what was asked, what is right, and what it put first instead."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mmx.core.record import Record
-from mmx.tasks.recall import Ranks
+from mmx.engine.second_stage import ScorePairs
+from mmx.tasks.recall import DIRECTIONS
 from mmx.workflows.embedded import Embedded
+from mmx.workflows.stage_rows import ALL, RankedRow
 
 
 @dataclass(frozen=True)
@@ -20,19 +25,26 @@ class WorstCase:
     right: str
     """The best right answer."""
     right_score: float
+    """By both stages, where there are two; a right answer that is too far to be ranked again has a bad rank
+    whatever its score.
+    """
     first: str
     """The best wrong answer."""
     first_score: float
 
 
-def worst_cases(embedded: Embedded, ranks: Ranks, number: int) -> list[WorstCase]:
-    """The `number` worst queries of each direction, the worst first."""
-    return [case for direction in ("i2t", "t2i") for case in _worst(embedded, ranks, direction, number)]
+def worst_cases(embedded: Embedded, row: RankedRow, number: int) -> list[WorstCase]:
+    """The `number` worst queries of each direction by one row, the worst first."""
+    second = embedded.embeddings.second
+    with nullcontext() if row.top == 0 else second.scoring() as score:
+        return [case for direction in DIRECTIONS for case in _worst(embedded, row, direction, number, score)]
 
 
-def _worst(embedded: Embedded, ranks: Ranks, direction: str, number: int) -> list[WorstCase]:
+def _worst(
+    embedded: Embedded, row: RankedRow, direction: str, number: int, score: ScorePairs | None
+) -> list[WorstCase]:
     found = embedded.embeddings
-    places = ranks.i2t if direction == "i2t" else ranks.t2i
+    places = row.ranks.i2t if direction == "i2t" else row.ranks.t2i
     pictures = [_picture(embedded.records[row]) for row in found.image_row.tolist()]
     captions = [caption for record in embedded.records for caption in record.captions]
     sides = (found.image, found.image_group, pictures), (found.text, found.text_group, captions)
@@ -43,22 +55,57 @@ def _worst(embedded: Embedded, ranks: Ranks, direction: str, number: int) -> lis
     for asked in places.argsort(descending=True, stable=True)[:number].tolist():
         if places[asked] < 1:
             break
-        scores = gallery @ query[asked]
+        cosine = gallery.double() @ query[asked].double()
         relevant = gallery_group == query_group[asked]
-        right = int(scores.masked_fill(~relevant, -torch.inf).argmax())
+        scored = _Scored(asked, direction, row, cosine, score)
+        near = _nearest(cosine, relevant, row.top)
+        scores = torch.full_like(cosine, -torch.inf).index_copy(0, near, scored(near))
         first = int(scores.masked_fill(relevant, -torch.inf).argmax())
+        # None of the right ones near: the nearest of them keeps its place behind.
+        among = scores if relevant[near].any() else cosine
+        right = int(among.masked_fill(~relevant, -torch.inf).argmax())
         cases.append(
             WorstCase(
                 direction=direction,
                 rank=int(places[asked]) + 1,
                 query=query_names[asked],
                 right=gallery_names[right],
-                right_score=float(scores[right]),
+                right_score=float(scored(torch.tensor([right]))),
                 first=gallery_names[first],
                 first_score=float(scores[first]),
             )
         )
     return cases
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Scores of one query with some of its answers."""
+
+    asked: int
+    direction: str
+    row: RankedRow
+    cosine: Tensor
+    score: ScorePairs | None
+
+    def __call__(self, answers: Tensor) -> Tensor:
+        """Rows of answers [A] -> their scores [A] float64."""
+        if self.score is None:
+            return self.cosine[answers]
+        asked = torch.tensor([self.asked])
+        pairs: Sequence[tuple[Tensor, Tensor]] = [
+            (asked, some) if self.direction == "i2t" else (some, asked) for some in answers.split(256)
+        ]
+        fine = torch.cat([self.score(images, texts).flatten() for images, texts in pairs])
+        return self.cosine[answers] + self.row.weight * fine
+
+
+def _nearest(cosine: Tensor, relevant: Tensor, top: int | str) -> Tensor:
+    """What is ranked again, or in one stage everything; of equal ones the wrong first, then the lower row."""
+    if top in (0, ALL):
+        return torch.arange(len(cosine))
+    right_last = relevant.int().argsort(stable=True)
+    return right_last[cosine[right_last].argsort(descending=True, stable=True)][:top]
 
 
 def _picture(record: Record) -> str:

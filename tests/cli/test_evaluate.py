@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from mmx import methods
 from mmx.cli.app import main
 from mmx.core.home import Home
+from mmx.core.reporter import SilentReporter
+from mmx.workflows.train import TrainSettings, train
 from tests.workflows.evaluated_home import fresh_home
+
+STUBS = Path(__file__).parents[1] / "two_stage"
 
 
 @pytest.fixture
@@ -126,3 +131,68 @@ def test_ranks_that_cannot_be_written_exit_with_6(mmx, trained: Home) -> None:
 
     assert code == 6
     assert "cannot be written" in err
+
+
+@pytest.fixture
+def two_stages(trained: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The same with a run `two` that has two stages."""
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(STUBS)])
+    train(
+        TrainSettings("colour-pairs", "small", device="cpu", out=trained.runs / "two", home=trained.root),
+        SilentReporter(),
+    )
+    return trained
+
+
+def test_both_stages_stand_side_by_side_and_the_headline_is_said(mmx, two_stages: Home) -> None:
+    code, out, err = evaluate(mmx, two_stages, "two", "--rerank-top", "all", "--worst", 1)
+
+    assert code == 0
+    for words in ("first stage (95%)", "re-ranked, top 100 (95%)", "fully scored (95%)", "27.8 (", "weight"):
+        assert words in out
+    said = "Headline: fully scored, with the trained weight 1: rsum 461.1; the first stage alone 238.9."
+    assert said in out
+    assert "worst queries, fully scored" in out
+    assert "scoring pairs: 198 pairs" in err
+
+
+def test_a_comparison_says_which_rows_are_compared(mmx, two_stages: Home) -> None:
+    _, out, _ = evaluate(mmx, two_stages, "two", "--compare", "first")
+
+    assert "Compared: re-ranked, top 100, with " in out and "first: first stage" in out
+    assert "first stage (95%)" in out and "difference" in out
+
+
+def test_a_second_stage_left_out_is_said(mmx, two_stages: Home) -> None:
+    _, out, _ = evaluate(mmx, two_stages, "two", "--rerank-top", "0")
+
+    assert "The second stage was left out: these are the numbers of the first." in out
+
+
+def test_json_has_a_row_for_each_stage_and_one_for_the_tuned_weight(mmx, two_stages: Home) -> None:
+    _, out, _ = evaluate(mmx, two_stages, "two", "--tune-weight", "--split", "test", "--json")
+
+    document = json.loads(out)
+    assert [row["rerank_top"] for row in document["rows"]] == [0, 100, 100]
+    assert document["rows"][1]["name"] == document["headline"]
+    assert document["rows"][1]["intervals"] == document["intervals"]
+    assert document["rows"][2]["weight_from"] == document["tuning"]["split"] == "val"
+    assert document["second_stage_weight"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("two", "--rerank-top", "many"), "--rerank-top 'many' is not possible."),
+        (("two", "--rerank-top", "0", "--tune-weight"), "leaves out what --tune-weight tunes"),
+        (("first", "--tune-weight"), "has no second stage. Leave out --tune-weight."),
+        (("first", "--rerank-top", "5"), "has no second stage. Leave out --rerank-top 5."),
+    ],
+)
+def test_wishes_for_a_second_stage_that_cannot_be_had_exit_with_2(
+    mmx, two_stages: Home, words: tuple[str, ...], said: str
+) -> None:
+    code, out, err = evaluate(mmx, two_stages, *words)
+
+    assert (code, out) == (2, "")
+    assert said in err and "Traceback" not in err

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
+import numpy
 import pytest
 
 from mmx.cli.app import main
@@ -69,6 +71,12 @@ def test_a_second_run_says_that_shards_are_kept(
         (("absent", "--encoder", "random"), 4, "mmx prepare absent"),
         (("small", "--encoder", "hub:nobody/nothing"), 4, "--encoder offline"),
         (("small", "--encoder", "random", "--device", "gpu9"), 2, "no device 'gpu9'"),
+        (("small", "--encoder", "torchvision:fasterrcnn"), 2, "fasterrcnn_resnet50_fpn_v2"),
+        (
+            ("small", "--encoder", "random:faster-rcnn", "--fields", "image_features"),
+            2,
+            "These encoders give: region_features",
+        ),
     ],
 )
 def test_mistakes_end_with_their_code_and_no_traceback(
@@ -85,6 +93,58 @@ def test_mistakes_end_with_their_code_and_no_traceback(
     shown = capsys.readouterr().err
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_a_detector_without_a_network_ends_with_code_4_and_the_ways_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    make_corpus(home)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    assert _run(monkeypatch, "small", "--encoder", "faster-rcnn") == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'torchvision:fasterrcnn_resnet50_fpn_v2' are not in the cache" in said
+    assert "--encoder offline" in said
+
+
+def test_the_regions_of_a_toy_dataset_are_extracted_and_found_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mmx", "prepare", "toy", "--set", "scenes=10", "--set", "size=32"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    capsys.readouterr()
+
+    words = ("toy", "--encoder", "random:faster-rcnn", "--flip", "--json")
+    codes, said = [], []
+    for _ in range(2):
+        codes.append(_run(monkeypatch, *words))
+        said.append(json.loads(capsys.readouterr().out))
+    made, kept = said
+
+    assert codes == [0, 0]
+    assert {row["split"] for row in made["features"]} == {"train", "val", "test"}
+    assert all(row["shards_made"] == 1 and row["items"] > 0 for row in made["features"])
+    assert all(row["shards_made"] == 0 and row["shards_kept"] == 1 for row in kept["features"])
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_boxes_without_the_sizes_of_their_pictures_end_with_code_4(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    make_corpus(home)
+    numpy.save(tmp_path / "test_ims.npy", numpy.ones((10, 2, 3), dtype=numpy.float32))
+    numpy.save(tmp_path / "test_boxes.npy", numpy.full((10, 2, 4), 7))
+    (tmp_path / "test_ids.txt").write_text("".join(f"id{row}\n" for row in range(10)))
+    words = ("small", "--encoder", "butd", "--import", str(tmp_path))
+
+    assert _run(monkeypatch, *words) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the sizes of the pictures are not beside it" in said
+
+    (tmp_path / "test_img_sizes.csv").write_text("width,height\n" + "60,40\n" * 10)
+    assert _run(monkeypatch, *words) == 0
+    assert "they are regions with boxes" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unreadable_picture_ends_with_code_3(

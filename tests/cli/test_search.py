@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mmx import methods
 from mmx.cli.app import main
 from mmx.core.home import Home
+from mmx.core.reporter import SilentReporter
+from mmx.workflows.train import TrainSettings, train
+from tests.workflows.evaluated_home import fresh_home
 
 Run = Callable[..., tuple[int, str, str]]
 MODEL = ("--model", "random:clip")
+STUBS = Path(__file__).parents[1] / "two_stage"
 
 
 @pytest.fixture
@@ -118,3 +123,59 @@ def test_a_closed_pipe_is_a_quiet_end(run: Run, photos: Path, monkeypatch: pytes
     assert code in (0, 1)
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+@pytest.fixture
+def two_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Words that name a run of two stages and its home."""
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(STUBS)])
+    home = fresh_home(tmp_path / "trained")
+    out = home.runs / "two"
+    train(TrainSettings("colour-pairs", "small", device="cpu", out=out, home=home.root), SilentReporter())
+    return ("--home", str(home.root), "--run", "two", "--device", "cpu", "--split", "val")
+
+
+def test_the_table_of_two_stages_shows_both_scores(run: Run, two_stages: tuple[str, ...]) -> None:
+    code, out, err = run("green thing", *two_stages, "--top", "3", "--no-sheet")
+
+    assert code == 0
+    assert "cosine" in out and "2.000" in out and "1.000" in out
+    assert "score: cosine + 1 x the second stage's, of the 100 nearest by cosine" in out
+    assert "second look: 10 pictures in" in err
+
+
+def test_the_second_stage_can_be_left_out(run: Run, two_stages: tuple[str, ...]) -> None:
+    _, out, err = run("green thing", *two_stages, "--rerank-top", "0", "--no-sheet")
+
+    assert "cosine" not in out and "second look" not in err
+
+
+def test_json_tells_what_was_looked_at_twice(run: Run, two_stages: tuple[str, ...]) -> None:
+    _, out, _ = run("green thing", *two_stages, "--json", "--top", "5", "--rerank-top", "2")
+
+    document = json.loads(out)
+    assert document["rerank"] == {"top": 2, "weight": 1.0}
+    assert [hit.get("cosine") for hit in document["hits"]] == [1.0, 1.0, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--rerank-top", "-1"), "--rerank-top"),
+        (("--rerank-top", "5", "--captions"), "looks again at pictures beside a sentence"),
+        (("--rerank-top", "5", "--caption-qa", "photo.png"), "--rerank-top does not go with --caption-qa"),
+    ],
+)
+def test_a_second_look_that_cannot_be_had_exits_with_2(
+    run: Run, two_stages: tuple[str, ...], words: tuple[str, ...], message: str
+) -> None:
+    code, out, err = run("green thing", *two_stages, *words)
+
+    assert (code, out) == (2, "")
+    assert message in err and "Traceback" not in err
+
+
+def test_a_run_without_a_second_stage_is_not_asked_for_one(run: Run, two_stages: tuple[str, ...]) -> None:
+    code, _, err = run("green thing", *two_stages, "--run", "first", "--rerank-top", "5")
+
+    assert code == 2 and "'first' has no second stage that has a say. Leave out --rerank-top 5." in err

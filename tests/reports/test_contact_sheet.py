@@ -12,10 +12,7 @@ from mmx.reports.contact_sheet import (
     MAX_CELLS,
     PHOTO,
     Cell,
-    _font,
     draw_sheet,
-    printable,
-    wrap,
 )
 from mmx.store.images import load_image
 
@@ -74,22 +71,6 @@ def test_no_text_breaks_a_sheet_or_makes_it_larger(text: str) -> None:
     sheet = draw_sheet(text, text, cells(9, caption=text))
     assert sheet.width == draw_sheet("q", "s", cells(9)).width
     assert sheet.height <= draw_sheet("word " * 500, "s", cells(9, caption="word " * 500)).height
-
-
-def test_wrapped_lines_fit_and_what_is_left_over_is_an_ellipsis() -> None:
-    font = _font(20)
-    lines = wrap("a man riding a cycle down the long and dusty road to nowhere at all", font, 200, 2)
-    assert len(lines) == 2
-    assert all(font.getlength(line) <= 200 for line in lines)
-    assert lines[0].startswith("a man riding")
-    assert lines[1].endswith("…")
-    assert wrap("a man", font, 200, 2) == ["a man"]
-    assert wrap("", font, 200, 2) == []
-    assert "".join(wrap("m" * 30, font, 200, 9)) == "m" * 30
-
-
-def test_control_signs_become_spaces_and_half_letters_go() -> None:
-    assert printable("a\tb\x1bc\ud800d\u200de") == "a b cde"
 
 
 def test_at_most_a_hundred_hits_are_drawn() -> None:

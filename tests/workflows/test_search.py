@@ -306,7 +306,8 @@ def own(corpus: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     matcher = StubMatcher()
     folder = SimpleNamespace(path=tmp_path / "run")
     assembly = SimpleNamespace(manifest=corpus)
-    matcher.opened = SimpleNamespace(folder=folder, dataset=corpus.name, assembly=assembly)
+    method = SimpleNamespace(tasks=())
+    matcher.opened = SimpleNamespace(folder=folder, dataset=corpus.name, assembly=assembly, method=method)
     for split in corpus.splits:
         split_gallery(
             folder.path / "gallery",

@@ -1,0 +1,162 @@
+"""What an evaluation finds: its rows with their intervals, and a second run's beside them."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmx.tasks import bootstrap, faithfulness, recall, rerank
+from mmx.tasks.bootstrap import Difference
+from mmx.tasks.faithfulness import Faithfulness
+from mmx.workflows.embedded import Embedded
+from mmx.workflows.rank_files import RankTable
+from mmx.workflows.stage_rows import GRID, VAL, RankedRow, Tuning, headline_of
+from mmx.workflows.worst_cases import WorstCase
+
+SCHEMA = "mmx.evaluate/1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A second run on the same queries, and how much better the first one is."""
+
+    name: str
+    headline: str
+    """Name of its row; a run with one stage has but one."""
+    metrics: dict[str, float]
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """One way to rank, with the numbers it gives."""
+
+    name: str
+    rerank_top: int | str
+    """0 for the first stage alone, a number for its nearest ranked again, `all` for all pairs scored."""
+    weight: float
+    weight_from: str | None
+    """`training`, or `val` where the weight was chosen there; None for the first stage."""
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, of what and on what."""
+
+    name: str
+    facts: dict[str, Any]
+    """Dataset, split, fingerprints, counts, and how it was measured."""
+    rows: tuple[MeasuredRow, ...]
+    headline: str
+    """Name of the row that stands for the run: the last one with the weight of training."""
+    definitions: tuple[str, ...]
+    tuning: Tuning | None = None
+    comparison: Comparison | None = None
+    """Of the headlines of both runs."""
+    worst: tuple[WorstCase, ...] = ()
+    """By the headline."""
+    faithfulness: Faithfulness | None = None
+    findings: tuple[str, ...] = ()
+    """What else was found, in sentences."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Those of the headline."""
+        return self._headline.metrics
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Those of the headline."""
+        return self._headline.intervals
+
+    def with_faithfulness(self, found: Faithfulness | None) -> "Evaluation":
+        """The same, with what was measured of it; None where nothing could be."""
+        return dataclasses.replace(
+            self,
+            faithfulness=found,
+            findings=(*self.findings, *faithfulness.said(found)),
+            definitions=(*self.definitions, faithfulness.DEFINITION),
+        )
+
+    @property
+    def _headline(self) -> MeasuredRow:
+        return next(row for row in self.rows if row.name == self.headline)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON."""
+        plain = dataclasses.asdict(self)
+        rows = [
+            {**row, "intervals": {name: list(pair) for name, pair in row["intervals"].items()}}
+            for row in plain["rows"]
+        ]
+        headline = next(row for row in rows if row["name"] == self.headline)
+        if self.tuning is not None:
+            tried = [{"weight": weight, "rsum": rsum} for weight, rsum in self.tuning.tried.items()]
+            plain["tuning"] = {"split": "val", "weight": self.tuning.weight, "tried": tried}
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            **self.facts,
+            "metrics": headline["metrics"],
+            "intervals": headline["intervals"],
+            "headline": self.headline,
+            "rows": rows,
+            "tuning": plain["tuning"],
+            "definitions": list(self.definitions),
+            "comparison": plain["comparison"],
+            "worst": list(plain["worst"]),
+            **({} if self.faithfulness is None else {"faithfulness": self.faithfulness.as_document()}),
+        }
+
+
+def measure(
+    embedded: Embedded,
+    rows: Sequence[RankedRow],
+    table: RankTable,
+    tuning: Tuning | None,
+    circumstances: Mapping[str, Any],
+) -> Evaluation:
+    """The numbers of all rows with their intervals, and what they mean; the table is that of the headline."""
+    facts = {
+        **{name: value for name, value in table.about.items() if name != "second_stage"},
+        "method": embedded.method,
+        "encoders": embedded.encoders,
+        "images": len(table.ranks.i2t),
+        "captions": len(table.ranks.t2i),
+        "dropped": table.ranks.dropped,
+        "second_stage_weight": embedded.weight,
+        "precision": embedded.precision,
+        **circumstances,
+    }
+    return Evaluation(
+        name=embedded.name,
+        facts=facts,
+        rows=tuple(_measured(row, table, circumstances["seed"]) for row in rows),
+        headline=headline_of(rows).name,
+        definitions=tuple(_definitions(len(rows) > 1, tuning, table.split)),
+        tuning=tuning,
+    )
+
+
+def _definitions(both_stages: bool, tuning: Tuning | None, split: str) -> Iterator[str]:
+    yield from recall.DEFINITIONS.values()
+    if both_stages:
+        yield from rerank.DEFINITIONS.values()
+    if tuning is not None:
+        shares = ", ".join(f"{share:g}" for share in sorted(GRID))
+        flatters = " These are the queries it was chosen on, which flatters." if split == VAL else ""
+        yield f"Weight chosen on val: the best rsum there of {shares} times the trained weight.{flatters}"
+    yield bootstrap.DEFINITIONS["interval"]
+
+
+def _measured(row: RankedRow, table: RankTable, seed: int) -> MeasuredRow:
+    return MeasuredRow(
+        name=row.name,
+        rerank_top=row.top,
+        weight=row.weight,
+        weight_from=row.weight_from,
+        metrics=recall.recall_metrics(row.ranks),
+        intervals=bootstrap.intervals(row.ranks, table.image_group, table.text_group, seed=seed),
+    )
