@@ -9,7 +9,7 @@ DEMO := demo
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[offline,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[offline,lora,test]"
 	touch $@
 
 demo: $(VENV)/.installed

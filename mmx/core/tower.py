@@ -15,8 +15,23 @@ MODALITIES = ("image", "text")
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Small updates learned beside the weights of a tower's attention layers, which stay as they are:
+    W + (alpha / rank) B A with B = 0 at the start.
+    """
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
 class TowerUse:
-    """What a method asks for: an encoder by name, and which features of it."""
+    """What a method asks for: an encoder by name, and which features of it.
+
+    A method names its towers `image` and `text`; a third one, `regions`, is a frozen image encoder whose
+    features are read beside what the image tower reads.
+    """
 
     encoder: str
     trainable: bool
@@ -26,6 +41,8 @@ class TowerUse:
     """
     augment: str = "none"
     """How training pixels are varied: a name in `mmx.engine.augment`; for a trainable image tower only."""
+    lora: Lora | None = None
+    """What a trainable tower learns in place of its own weights; None for these."""
 
 
 @dataclass(frozen=True)

@@ -33,17 +33,20 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         """[B, Q, D], [B, K, D], [B, K] bool -> [B, Q, D]; each item needs one valid key."""
-        query, key = self._split(self.query(queries)), self._split(self.key(keys))
-        value = self._split(self.value(keys))
+        return self.output(self.gather(self.query(queries), self.key(keys), self.value(keys), key_mask))
+
+    def gather(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+        """What those three layers gave: [B, Q, D], twice [B, K, D], and [B, K] bool -> [B, Q, D]."""
+        query, key, value = self._split(query), self._split(key), self._split(value)
         dropout = self.dropout if self.training else 0.0
-        if query.device.type == "cpu" and keys.shape[1] <= SHORT:
+        if query.device.type == "cpu" and key.shape[2] <= SHORT:
             weights = functional.dropout(_look(query, key, key_mask), dropout)
             gathered = weights.to(value.dtype) @ value
         else:
             gathered = functional.scaled_dot_product_attention(
                 query, key, value, attn_mask=key_mask[:, None, None, :], dropout_p=dropout
             )
-        return self.output(gathered.transpose(1, 2).flatten(2))
+        return gathered.transpose(1, 2).flatten(2)
 
     def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         """[B, Q, D], [B, K, D], [B, K] bool -> [B, H, Q, K]: how much each head of a query looks at a key."""

@@ -1,7 +1,7 @@
 """Features on one footing before anything is learned from them.
 
 Source: ours; the power is that of arXiv 1406.6909, the rest is ordinary standardisation.
-Shapes: B items, T regions or tokens, F encoder width.
+Shapes: B items, F encoder width.
 """
 
 import torch
@@ -29,13 +29,11 @@ class FeatureScaling(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, F], or [B, T, F] with [B, T] bool -> the same shape; in training the statistics first take in
-        the batch, as far as the mask is True.
-        """
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, F]; in training the statistics take in the batch first."""
         damped = self._damped(features)
         if self.training:
-            self._take_in(damped.detach() if mask is None else damped.detach()[mask])
+            self._take_in(damped.detach())
         return self._standard(damped)
 
     def rescale(self, features: Tensor) -> Tensor:

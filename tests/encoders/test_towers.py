@@ -146,3 +146,38 @@ def test_an_untrained_pooled_tower_still_tells_colours_apart() -> None:
     error = (unseen @ fit - colours[300:]).pow(2).mean()
 
     assert error < 0.2 * colours.var()
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@torch.inference_mode()
+def test_patches_and_tokens_reach_the_shared_space_each_by_itself(kind: str) -> None:
+    image, text = (load_encoder(f"random:{kind}", modality) for modality in ("image", "text"))
+    pixels, (ids, mask) = _pixels(2, image.view), _padded(text, ["a dog", "a cat on the mat"])
+
+    seen, read = image(pixels, project=True), text(ids, mask, project=True)
+
+    assert "patch_embedding" not in image(pixels) and "token_embedding" not in text(ids, mask)
+    assert seen["patch_embedding"].shape == (*seen["patch_features"].shape[:2], image.embedding_width)
+    assert read["token_embedding"].shape == (*ids.shape, text.embedding_width)
+    for parts in (seen["patch_embedding"], read["token_embedding"]):
+        torch.testing.assert_close(parts.norm(dim=-1), torch.ones(parts.shape[:2]))
+    alone = text(ids[:1, :4], mask[:1, :4], project=True)["token_embedding"]
+    torch.testing.assert_close(read["token_embedding"][:1, :4], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_end_token_of_clip_is_projected_to_the_embedding_of_its_caption() -> None:
+    text = load_encoder("random:clip", "text")
+    ids, mask = _padded(text, ["a dog runs"])
+
+    read = text(ids, mask, project=True)
+
+    torch.testing.assert_close(read["token_embedding"][0, -1], read["text_embedding"][0])
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_tower_of_one_modality_has_no_space_to_project_into(modality: str) -> None:
+    tower = load_encoder("random:vit" if modality == "image" else "random:bert", modality)
+    given = (_pixels(1, tower.view),) if modality == "image" else _padded(tower, ["a dog"])
+
+    with pytest.raises(ValueError, match="shares no space"):
+        tower(*given, project=True)

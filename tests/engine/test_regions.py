@@ -1,10 +1,14 @@
 """Regions: a detector's or the cells of a grid, the fields they are made of, and how they reach a Batch."""
 
+import numpy
 import pytest
 import torch
+from PIL import Image
 
 from mmx.core.errors import ArtifactError
-from mmx.engine.regions import grid_boxes, image_fields, stored_fields
+from mmx.core.view import View
+from mmx.engine.regions import boxes_in_picture, grid_boxes, image_fields, stored_fields
+from mmx.store.images import to_pixels
 
 
 @pytest.mark.parametrize(
@@ -119,3 +123,36 @@ def test_each_field_is_read_once() -> None:
     image_fields(("patch_features", "region_features", "region_boxes"), held, read, (64, 64))
 
     assert asked == ["patch_features"]
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "box"),
+    [
+        ("squash", (200, 100), (0.0, 0.0, 0.5, 1.0)),
+        ("within", (200, 100), (0.0, 0.0, 0.5, 1.0)),
+        ("crop", (200, 100), (0.25, 0.0, 0.5, 1.0)),
+        ("crop", (100, 400), (0.0, 0.375, 0.5, 0.625)),
+        ("crop", (64, 64), (0.0, 0.0, 0.5, 1.0)),
+    ],
+)
+def test_boxes_of_a_view_lie_in_the_picture_where_the_view_was_cut_from(
+    fit: str, size: tuple[int, int], box: tuple[float, ...]
+) -> None:
+    """The left half of what a square view shows."""
+    left_half = torch.tensor([[0.0, 0.0, 0.5, 1.0]])
+
+    torch.testing.assert_close(boxes_in_picture(left_half, View(32, 32, fit), size), torch.tensor([box]))
+
+
+def test_a_cut_view_shows_just_the_pixels_of_its_box() -> None:
+    """A picture of four columns of colour, of which the view of 2 x 1 keeps the middle two."""
+    picture = Image.new("RGB", (400, 100), "red")
+    picture.paste("green", (100, 0, 200, 100))
+    picture.paste("blue", (200, 0, 300, 100))
+    view = View(100, 200, "crop")
+    x1, _, x2, _ = boxes_in_picture(torch.tensor([0.0, 0.0, 1.0, 1.0]), view, picture.size).tolist()
+
+    pixels = to_pixels(picture, view)
+
+    assert (x1, x2) == (0.25, 0.75)
+    assert (pixels == numpy.asarray(picture.crop((100, 0, 300, 100))).transpose(2, 0, 1)).all()

@@ -263,6 +263,36 @@ def test_the_last_stage_trains_some_epoch_with_positive_rates(case: tuple[Method
     assert all(group.lr > 0 for group in last.groups)
 
 
+def test_a_second_look_at_a_pair_depends_on_that_pair_alone(
+    case: tuple[Method, object], batch: Batch
+) -> None:
+    method, _ = case
+    second, model = method.tasks[0].rerank, build(*case).eval()
+    if second is None:
+        return
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+
+    def look(seen: Batch) -> torch.Tensor:
+        kept = second.keep_image(model, seen), second.keep_text(model, seen)
+        assert all(
+            len(value) == len(rows)
+            for side, rows in zip(kept, (seen.pixels, seen.token_ids), strict=True)
+            for value in side.values()
+        )
+        return second.fine(model, *kept)
+
+    with torch.no_grad():
+        whole = look(batch)
+        alone = look(take(batch, torch.tensor([2]), torch.tensor([5])))
+        longer = look(pad(batch, extra=3))
+
+    assert whole.shape == (len(batch.token_ids), len(batch.pixels)) and whole.dtype == torch.float32
+    assert isinstance(second.weight(model), float)
+    torch.testing.assert_close(alone[0, 0], whole[5, 2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(longer, whole, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cpu_and_cuda_agree(case: tuple[Method, object], batch: Batch) -> None:

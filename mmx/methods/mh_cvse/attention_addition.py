@@ -7,6 +7,7 @@ Shapes: B items, T regions or words, D width, H heads.
 from torch import Tensor, nn
 
 from mmx.methods.mh_cvse.dropout import Dropout
+from mmx.methods.mh_cvse.packing import Packing
 from mmx.nn.attention import MultiHeadAttention
 
 
@@ -23,8 +24,12 @@ class AttentionAddition(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, D], [B, T] bool -> [B, T, D]; what stands on padding is of no meaning."""
-        return self.norm(tokens + self.dropout(self.attention(tokens, tokens, mask)))
+        """[B, T, D], [B, T] bool -> [B, T, D], zero on padding."""
+        layers, packing = self.attention, Packing(mask)
+        there = packing.pack(tokens)
+        query, key, value = (packing.unpack(read(there)) for read in (layers.query, layers.key, layers.value))
+        gathered = packing.pack(layers.gather(query, key, value, mask))
+        return packing.unpack(self.norm(there + self.dropout(layers.output(gathered))))
 
     def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """[B, T, D], [B, T] bool -> [B, H, T, T]: sums to 1 over the last, exactly 0 on padding."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 from mmx.methods.mh_cvse.dropout import Dropout
 from mmx.methods.mh_cvse.generalized_pooling import GeneralizedPooling
 from mmx.methods.mh_cvse.masking import masked_mean, masked_softmax, weighted_sum
+from mmx.methods.mh_cvse.packing import Packing
 from mmx.methods.mh_cvse.precision import at_least_float32
 from mmx.methods.mh_cvse.settings import MhCvseSettings
 from mmx.methods.mh_cvse.slot_norm import SlotNorm
@@ -43,17 +44,25 @@ class GatedPooling(nn.Module):
 
     def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """[B, T, D], [B, T] bool -> [B, T]: sums to 1, exactly 0 on padding."""
-        parts, mean = self.part_gate(tokens), masked_mean(tokens, mask)
+        mean = masked_mean(tokens, mask)
         if self.part_norm is None:
             mean = self.mean_gate(functional.normalize(mean, dim=-1))
         else:
             mean = self.mean_norm(self.mean_gate(mean))
-            by_slot = isinstance(self.part_norm, SlotNorm)
-            parts = self.part_norm(parts, mask) if by_slot else self.part_norm(parts)
         # w . (part * mean) = part . (w * mean): no second tensor of the size of all parts.
-        asked = self.dropout(mean.tanh()) * self.score.weight
-        scores = (self.dropout(parts.tanh()) @ asked[..., None].to(parts.dtype))[..., 0]
+        parts, asked = self._gate_parts(tokens, mask), self.dropout(mean.tanh()) * self.score.weight
+        scores = (parts @ asked[..., None].to(parts.dtype))[..., 0]
         return masked_softmax(at_least_float32(scores), mask)
+
+    def _gate_parts(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, D], [B, T] bool -> [B, T, D]: the gate of each part."""
+        packing = Packing(mask)
+        parts = self.part_gate(packing.pack(tokens))
+        if isinstance(self.part_norm, SlotNorm):
+            return self.dropout(self.part_norm(packing.unpack(parts), mask).tanh())
+        if self.part_norm is not None:
+            parts = self.part_norm(parts)
+        return packing.unpack(self.dropout(parts.tanh()))
 
 
 class MeanPooling(nn.Module):

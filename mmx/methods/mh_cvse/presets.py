@@ -73,9 +73,10 @@ PRESETS = {
         "gate_norm": "layer",
         "concepts": 20,
         "graph_width": 16,
-        "lr": 2e-3,
+        "lr": 5e-3,
         "batch_size": 8,
         "bucket": 2,
         "epochs": 2,
+        "warmup_epochs": 1,
     },
 }

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmx.methods.mh_cvse.dropout import Dropout
+from mmx.methods.mh_cvse.packing import Packing
 from mmx.nn.feature_scaling import FeatureScaling
 
 
@@ -27,9 +28,11 @@ class ProjectedTokens(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, F], [B, T] bool -> [B, T, D], unit length."""
+        """[B, T, F], [B, T] bool -> [B, T, D], unit length, zero on padding."""
+        packing = Packing(mask)
+        there = packing.pack(features)
         if self.scale is not None:
-            features = self.scale(features, mask)
+            there = self.scale(there)
         if self.norm is not None:
-            features = self.norm(features)
-        return functional.normalize(self.project(self.dropout(features)), dim=-1)
+            there = self.norm(there)
+        return packing.unpack(functional.normalize(self.project(self.dropout(there)), dim=-1))

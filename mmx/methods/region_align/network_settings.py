@@ -1,0 +1,113 @@
+"""What region-align is built of, with the source of each default."""
+
+from dataclasses import dataclass
+
+from mmx.core.settings import setting
+
+SEED = "seed 004"
+TRIED = "ours: tried on Flickr8k val"
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The towers, the space they share, and how tokens meet regions."""
+
+    image_encoder: str = setting(
+        "efficientnet-lite0", "Encoder of the images.", source="ours: ships in a package"
+    )
+    text_encoder: str = setting("minilm", "Encoder of the captions.", source="ours: ships in a package")
+    train_image: bool = setting(
+        False,
+        "Let the image encoder read pixels and train it; else its features come from `mmx extract`.",
+        source="ours: quick on a CPU; the seed trains it",
+    )
+    train_text: bool = setting(
+        False,
+        "Let the text encoder read tokens and train it; else its features come from `mmx extract`.",
+        source="ours: quick on a CPU; the seed trains it",
+    )
+    image_blocks: int | None = setting(
+        None,
+        "Number of last blocks of the image encoder that are trained; none for all.",
+        source="ours",
+        low=1,
+    )
+    text_blocks: int | None = setting(
+        None,
+        "Number of last blocks of the text encoder that are trained; none for all.",
+        source="ours",
+        low=1,
+    )
+    lora_rank: int | None = setting(
+        None,
+        "Rank of LoRA updates that trained encoders learn in place of their weights; none for the weights.",
+        source="ours: arXiv 2106.09685; 8 to 16 are usual",
+        low=1,
+    )
+    lora_alpha: float = setting(16.0, "LoRA updates are multiplied by this / rank.", source="ours", low=1e-6)
+    lora_dropout: float = setting(0.0, "Dropout of what LoRA reads.", source="ours", low=0, high=0.95)
+    wise_share: float = setting(
+        1.0,
+        "WiSE-FT: share of the way from an encoder's pretrained weights to the tuned ones; 1 for the tuned.",
+        source="ours: arXiv 2109.01903",
+        low=0,
+        high=1,
+    )
+    augment: str = setting(
+        "flip",
+        "How training pictures are varied; crop-flip needs train_image=true.",
+        source="ours",
+        choices=("none", "flip", "crop-flip"),
+    )
+    mirror: bool = setting(
+        False,
+        "Embed a picture as the mean of itself and its mirror, at twice the cost; needs train_image=true.",
+        source="ours: 4 of rsum on Flickr8k val",
+    )
+
+    projection: str = setting(
+        "perceptron",
+        "none: the encoders share a space, as CLIP's and SigLIP's do; perceptron: a learned head each.",
+        source="ours",
+        choices=("none", "perceptron"),
+    )
+    width: int = setting(512, "Width of the space that the heads share.", source=TRIED, low=1)
+    hidden_width: int = setting(1024, "Width of the heads' hidden layer.", source=TRIED, low=1)
+    image_power: float = setting(
+        0.5,
+        "Power of the sizes of image features before they are standardised for their head.",
+        source=TRIED,
+        low=0.1,
+        high=1,
+    )
+    image_dropout: float = setting(0.3, "Dropout before the image head.", source=TRIED, low=0, high=0.95)
+    text_dropout: float = setting(0.2, "Dropout before the text head.", source=TRIED, low=0, high=0.95)
+    dropout: float = setting(0.3, "Dropout inside the heads.", source=TRIED, low=0, high=0.95)
+
+    regions: str = setting(
+        "grid",
+        "grid: the patches of the image encoder itself; else an encoder of regions, such as faster-rcnn.",
+        source="ours: needs no detector; the seed reads Faster R-CNN",
+    )
+    fine: str = setting(
+        "attention",
+        "attention: tokens look at regions by cross-attention, learned; maxsim: each takes the nearest.",
+        source=SEED,
+        choices=("attention", "maxsim"),
+    )
+    fine_weight: float = setting(
+        1.0, "Weight of the fine score beside cosine / temperature (of maxsim: beside cosine).", source=SEED
+    )
+    attention_width: int = setting(256, "Width of queries, keys and values.", source="ours", low=1)
+    scale_logits: bool = setting(
+        True, "Divide the attention's logits by the root of its width.", source="ours: the seed does not"
+    )
+    skip_first: bool = setting(
+        True,
+        "Leave a caption's first token, its start sign, out of the fine score; false where there is none, "
+        "as in SigLIP.",
+        source="ours",
+    )
+    skip_last: bool = setting(
+        False, "Leave a caption's last token, its end sign, out of the fine score.", source="ours"
+    )
