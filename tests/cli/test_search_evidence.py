@@ -147,8 +147,8 @@ def test_a_pretrained_pair_answers_as_json_from_the_split_that_is_named(run: Run
     write_corpus(home)
     photo = str(home.dataset("drawn") / "images" / "train-1.png")
 
-    where = ("--dataset", "drawn", "--split", "val")
-    code, out, _ = run("search", "--caption-qa", photo, QUESTION, *MODEL, *where, "--top", "99", "--json")
+    place = ("--dataset", "drawn", "--split", "val")
+    code, out, _ = run("search", "--caption-qa", photo, QUESTION, *MODEL, *place, "--top", "99", "--json")
 
     document = json.loads(out)
     assert code == 0
