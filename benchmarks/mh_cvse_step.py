@@ -104,14 +104,14 @@ class Data:
     records: Sequence[Mapping[str, object]]
     vectors: numpy.ndarray
 
-    def rows_for(self, size: int, sort: bool) -> list[Tensor]:
-        """Eight batches of rows, in random order, or first sorted by length as the package's loader does."""
-        rows = torch.randperm(POOL * size)
-        if sort:
-            rows = rows[
-                torch.tensor([len(self.captions[CAPTIONS * row]) for row in rows]).argsort(stable=True)
-            ]
-        return list(rows.split(size))
+    def rows_for(self, size: int) -> Tensor:
+        """[8 x size] rows of eight batches, in random order."""
+        return torch.randperm(POOL * size)
+
+    def by_length(self, rows: Tensor, each: int) -> Tensor:
+        """The rows, sorted by the longest of so many captions as the package's loader does."""
+        longest = [max(len(self.captions[CAPTIONS * row + k]) for k in range(each)) for row in rows.tolist()]
+        return rows[torch.tensor(longest).argsort(stable=True)]
 
     def padded(self, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Word ids [C, L] padded to the longest, and lengths [C]."""
@@ -318,13 +318,16 @@ def measure(
     clock = time.perf_counter if asked.clock == "wall" else time.process_time
     samples: list[tuple[float, dict[str, float]]] = []
     for pool in range(-1, asked.pools):
-        chance, by_length = data.rows_for(asked.batch, sort=False), data.rows_for(asked.batch, sort=True)
+        rows = data.rows_for(asked.batch)
+        batches = {
+            name: (data.by_length(rows, each.captions) if each.sorted else rows).split(asked.batch)
+            for name, each in entered.items()
+        }
         for place in range(POOL if pool >= 0 else 1):
             speed, times = probe(clock), {}
             for name, contestant in entered.items():
-                rows = (by_length if contestant.sorted else chance)[place]
                 began = clock()
-                contestant.step(rows)
+                contestant.step(batches[name][place])
                 times[name] = clock() - began
             if pool >= 0:
                 samples.append((min(speed, probe(clock)), times))
@@ -337,7 +340,7 @@ def measure(
 def show_profile(data: Data, batch: int) -> str:
     """Where the time of a step of each goes: the fifteen operations that take most."""
     entered, tables = contestants(data), []
-    rows = data.rows_for(batch, sort=True)[POOL // 2]
+    rows = data.by_length(data.rows_for(batch), 1).split(batch)[POOL // 2]
     for name in ("plain", "mmx"):
         entered[name].step(rows)
         with profile(activities=[ProfilerActivity.CPU]) as found:

@@ -55,12 +55,10 @@ class FittedMethod:
         """The words that a method without a text tower reads of captions.
 
         Raises:
-            UsageError: when it does not say which.
+            ValueError: when it does not say which, as one that explains its scores must.
         """
         if self.method.caption_words is None:
-            raise UsageError(
-                f"'{self.method.summary}' does not say which words it reads, so that none can be shown."
-            )
+            raise ValueError("a method without a text tower needs caption_words to explain its scores")
         return self.method.caption_words(self.settings, self.assets, captions)
 
     def build(self, towers: Mapping[str, Tower]) -> nn.Module:

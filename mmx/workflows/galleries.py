@@ -114,10 +114,17 @@ def kept_gallery(path: Path, fingerprint: str, reporter: Reporter) -> Gallery | 
         return None
 
 
-def index_folder(home: Home, folder: Path, fingerprint: str) -> Path:
+def index_folder(home: Home, folder: Path | str, fingerprint: str) -> Path:
     """Where the gallery of a folder is kept: one place for each matcher."""
     name = f"{folder}\n{fingerprint}".encode("utf-8", "surrogateescape")
     return home.indexes / hashlib.sha256(name).hexdigest()[:24]
+
+
+def gallery_folder(matcher: Matcher, manifest: Manifest, home: Home) -> Path:
+    """Where the galleries of a corpus are kept: in the run whose corpus it is, else among the indexes."""
+    if matcher.opened is not None and manifest.name == matcher.opened.dataset:
+        return matcher.opened.folder.path / "gallery"
+    return index_folder(home, f"dataset {manifest.name}", matcher.fingerprint)
 
 
 def _encoded_split(manifest: Manifest, split: str, fingerprint: str, embeddings: Embeddings) -> Gallery:

@@ -130,7 +130,7 @@ class Matcher:
         """The words that the tokens of each caption of a run are pieces of.
 
         Raises:
-            UsageError: when the method does not say which words it reads.
+            ValueError: when the method does not say which words it reads.
         """
         if "text" in self.opened.uses:
             return self._tower("text").words(captions)

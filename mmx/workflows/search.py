@@ -22,7 +22,7 @@ from mmx.store.run import find_run, newest_run
 from mmx.workflows.embedded import embed_model, embed_run
 from mmx.workflows.evidence_files import Explained, Pair
 from mmx.workflows.explain import check_explains, explain_pairs
-from mmx.workflows.galleries import folder_gallery, index_folder, split_gallery
+from mmx.workflows.galleries import folder_gallery, gallery_folder, split_gallery
 from mmx.workflows.matcher import Matcher, open_matcher
 from mmx.workflows.search_settings import WHERE_TO_SEARCH, SearchSettings, check, shown
 from mmx.workflows.second_look import Found, SecondLook, second_look
@@ -209,10 +209,7 @@ def galleries_of(matcher: Matcher, settings: SearchSettings, reporter: Reporter)
         manifest = opened.assembly.manifest
     else:
         raise UsageError(f"'{matcher.name}' has no dataset of its own. {WHERE_TO_SEARCH}")
-    if opened is not None and manifest.name == opened.dataset:
-        place = opened.folder.path / "gallery"
-    else:
-        place = index_folder(settings.home, f"dataset {manifest.name}", matcher.fingerprint)
+    place = gallery_folder(matcher, manifest, settings.home)
     embed = functools.partial(_embed, matcher, manifest, settings, reporter)
     splits = manifest.splits if settings.split is None else [settings.split]
     return [

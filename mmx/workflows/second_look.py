@@ -1,11 +1,9 @@
 """The second look of a search: what the first stage brought near is scored by both and sorted again."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from mmx.core.batch import Batch
@@ -13,20 +11,12 @@ from mmx.core.errors import TrainingError, UsageError
 from mmx.core.reporter import Reporter
 from mmx.core.task import Rerank, Retrieval
 from mmx.engine.evaluation_mode import evaluating
-from mmx.engine.kept import held, plain
 from mmx.engine.second_stage import active
-from mmx.store.images import ImageError
 from mmx.store.index import Entry, Gallery
-from mmx.store.manifest import Manifest
-from mmx.store.second_look import SecondLooks
-from mmx.workflows.embedded import read_by_run
-from mmx.workflows.galleries import index_folder
+from mmx.workflows.looked_pictures import AT_ONCE, joined, photos_of_folder, pictures_of_split
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 from mmx.workflows.stage_rows import DEFAULT_TOP
-
-AT_ONCE = 64
-"""Pictures or captions that are looked at together."""
 
 Kept = Mapping[str, Tensor]
 
@@ -98,64 +88,17 @@ class SecondLook:
         if self.settings.captions:
             for places in _some(range(len(near))):
                 yield places, self._keep_texts([near[place].caption for place in places])
-        elif self.settings.folder is not None:
-            yield from self._keep_photos(near, galleries[0])
-        else:
-            for source in dict.fromkeys(hit.source for hit in near):
-                yield from self._keep_pictures(near, source)
-
-    def _keep_photos(self, near: Sequence[Found], gallery: Gallery) -> Iterator[tuple[list[int], Kept]]:
-        """Photos of a folder: what a search has looked at twice is kept beside the folder's index."""
-        index = index_folder(
-            self.settings.home, self.settings.folder.expanduser().absolute(), self.matcher.fingerprint
-        )
-        looks = SecondLooks(index / "second-look")
-        looks.remove_others({entry.digest for entry in gallery.entries})
-        for places in _some(range(len(near))):
-            kept = {place: self._keep_photo(near[place].entry, looks) for place in places}
-            readable = {place: one for place, one in kept.items() if one is not None}
-            if readable:
-                yield list(readable), _joined(list(readable.values()))
-
-    def _keep_photo(self, entry: Entry, looks: SecondLooks) -> Kept | None:
-        kept = looks.read(entry.digest)
-        if kept is None:
-            made = self._read(lambda: self.matcher.read_image(Path(entry.path)), entry)
-            if made is None:
-                return None
-            kept = {name: held(value).cpu() for name, value in self._keep_images(made).items()}
-            looks.write(entry.digest, kept)
+            return
+        find = pictures_of_split if self.settings.folder is None else photos_of_folder
         device = next(self.matcher.opened.model.parameters()).device
-        return {name: plain(value.to(device)) for name, value in kept.items()}
-
-    def _keep_pictures(self, near: Sequence[Found], source: str) -> Iterator[tuple[list[int], Kept]]:
-        """Pictures of one split of a corpus, as the run reads them."""
-        opened = self.matcher.opened
-        device = next(opened.model.parameters()).device
-        dataset, _, split = source.rpartition(" ")
-        manifest = Manifest.open(self.settings.home.dataset(dataset))
-        images = read_by_run(opened, manifest, split, device, self.reporter).images(split)
-        rows = {record.id: row for row, record in enumerate(manifest.split(split))}
-
-        def read(places: Sequence[int]) -> Batch:
-            wanted = torch.tensor([rows[near[place].entry.id] for place in places])
-            return Batch(**images.read(wanted, None)).to(device)
-
-        for places in _some([place for place, hit in enumerate(near) if hit.source == source]):
-            try:
-                yield places, self._keep_images(read(places))
-            except ImageError:
-                for place in places:
-                    batch = self._read(lambda place=place: read([place]), near[place].entry)
-                    if batch is not None:
-                        yield [place], self._keep_images(batch)
-
-    def _read(self, read: Callable[[], Batch], entry: Entry) -> Batch | None:
-        try:
-            return read()
-        except ImageError as error:
-            self.reporter.warn(f"'{shown(entry.path)}' cannot be read and is not looked at again: {error}")
-            return None
+        for gallery in galleries:
+            here = [place for place, hit in enumerate(near) if hit.source == gallery.source]
+            if here:
+                pictures = find(self.matcher, self.settings, gallery, self.reporter)
+                found = pictures.keep([near[place].entry for place in here], self._keep_images)
+                for some in _together(found):
+                    places = [here[place] for places, _ in some for place in places]
+                    yield places, joined([kept for _, kept in some], device)
 
     def _keep_images(self, batch: Batch) -> Kept:
         kept = dict(self.rerank.keep_image(self.matcher.opened.model, batch))
@@ -197,5 +140,14 @@ def _some(places: Sequence[int]) -> Iterator[list[int]]:
         yield list(places[start : start + AT_ONCE])
 
 
-def _joined(kept: Sequence[Kept]) -> Kept:
-    return {name: torch.cat([one[name] for one in kept]) for name in kept[0]}
+def _together(found: Iterable[tuple[list[int], Kept]]) -> Iterator[list[tuple[list[int], Kept]]]:
+    """What comes one by one, in parts of at least so many as are looked at together; the last may be less."""
+    part, size = [], 0
+    for places, kept in found:
+        part.append((places, kept))
+        size += len(places)
+        if size >= AT_ONCE:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

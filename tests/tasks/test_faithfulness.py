@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmx.tasks.faithfulness import DRAWS, Drops, compare, measure_drops
+from mmx.tasks.faithfulness import DRAWS, Drops, compare, measure_drops, said
 
 WORTH = torch.tensor([5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
 ALL = torch.ones(10, dtype=torch.bool)
@@ -93,3 +93,25 @@ def test_the_means_of_two_pairs_by_hand() -> None:
     assert (found.score, row.top, row.random, row.pairs_above) == (2, 2, 2.5, 0.5)
     assert row.p == pytest.approx(2 / 3)
     assert found.as_document()["masked"][0]["above_random"] is False
+
+
+def test_what_is_found_is_told_share_by_share_and_not_above_random_is_not_hidden() -> None:
+    good, bad = (
+        compare([measure_drops(score, sign * WORTH, ALL, seed) for seed in range(5)]) for sign in (1, -1)
+    )
+
+    lines = said(good)
+    assert lines[0] == "Faithfulness over 5 pairs with a mean score of 10.000:"
+    assert lines[1].startswith("without the 10% of regions with most weight it falls by 5.0000, without as")
+    assert lines[1].endswith(": above random (p = 0.048).")
+    assert all("NOT above random (p = 1.000)" in line for line in said(bad)[1:])
+
+
+def test_a_rise_is_called_a_rise_and_pairs_left_out_are_counted() -> None:
+    pair = Drops(1.0, torch.tensor([-0.5]), torch.tensor([[0.25]]))
+
+    lines = said(compare([pair, None], shares=(0.1,)))
+
+    assert lines[0].startswith("Faithfulness over 1 pair (1 left out, with fewer than two regions)")
+    assert "it rises by 0.5000, without as many random ones it falls by 0.2500" in lines[1]
+    assert "cannot be measured" in said(None)[0]

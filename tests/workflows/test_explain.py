@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import torch
 from PIL import Image
 
 from mmx.core.batch import Batch
 from mmx.core.caption_words import CaptionWords
-from mmx.core.errors import DataError, ResourceError, UsageError
+from mmx.core.errors import ArtifactError, DataError, ResourceError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.core.task import Retrieval
@@ -20,8 +21,11 @@ from mmx.core.tower import TowerUse
 from mmx.core.view import View
 from mmx.workflows.evidence_files import Pair
 from mmx.workflows.explain import check_explains, explain_pairs
+from mmx.workflows.extract import ExtractSettings, ImportSource, extract
+from mmx.workflows.method_settings import Wishes
 from mmx.workflows.search import SearchResult, SearchSettings, check, search
-from tests.workflows.explained_home import explained_home
+from mmx.workflows.train import TrainSettings, train
+from tests.workflows.explained_home import COUNTS, SMALL, explained_home
 
 
 @pytest.fixture
@@ -148,6 +152,44 @@ def test_a_picture_removed_since_is_passed_over_with_a_warning(trained: Home, tm
 
 def test_equal_searches_leave_equal_numbers(trained: Home, tmp_path: Path) -> None:
     assert look(trained, "words", tmp_path)[1] == look(trained, "words", tmp_path)[1]
+
+
+def train_on_regions_made_elsewhere(home: Home, folder: Path, boxes: bool) -> None:
+    """A run `made` over vectors [N, 3, 6]; the three regions are both halves and the whole of a picture."""
+    folder.mkdir()
+    halves = [[0, 0, 48, 64], [48, 0, 96, 64], [0, 0, 96, 64]]
+    for split, count in COUNTS.items():
+        numpy.save(
+            folder / f"{split}_ims.npy", numpy.random.default_rng(0).random((count, 3, 6), numpy.float32)
+        )
+        (folder / f"{split}_ids.txt").write_text("".join(f"{split}-{row}.png\n" for row in range(count)))
+        if boxes:
+            numpy.save(folder / f"{split}_boxes.npy", numpy.array([halves] * count))
+            numpy.save(folder / f"{split}_img_sizes.npy", numpy.array([(96, 64)] * count))
+    extract(ExtractSettings("drawn", ("made",), home=home, source=ImportSource(folder)), SilentReporter())
+    wishes = Wishes(preset="tiny", assignments=(*SMALL, "image_encoder=import:made"))
+    train(
+        TrainSettings("mh-cvse", "drawn", wishes, 0, "cpu", out=home.runs / "made", home=home.root),
+        SilentReporter(),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_regions_made_elsewhere_are_shown_where_their_boxes_say(trained: Home, tmp_path: Path) -> None:
+    train_on_regions_made_elsewhere(trained, tmp_path / "made", boxes=True)
+
+    _, document = look(trained, "made", tmp_path)
+
+    found = sorted(document["hits"][0]["boxes"])
+    assert found == [[0, 0, 0.5, 1], [0, 0, 1, 1], [0.5, 0, 1, 1]]
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_regions_whose_places_nobody_knows_cannot_be_shown(trained: Home, tmp_path: Path) -> None:
+    train_on_regions_made_elsewhere(trained, tmp_path / "made", boxes=False)
+
+    with pytest.raises(ArtifactError, match=r"lack region_boxes.*--import DIR --overwrite"):
+        look(trained, "made", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -148,19 +148,34 @@ def test_photos_of_a_folder_are_looked_at_once_and_what_they_gave_is_kept(
 def test_what_is_kept_of_a_photo_goes_with_it_and_is_made_again_when_broken(home: Home, photos: Path) -> None:
     look(home, query="green thing", folder=photos)
     (kept,) = home.indexes.glob("*/second-look")
-    files = sorted(kept.iterdir())
+    files = sorted(kept.glob("*.safetensors"))
     assert len(files) == 5
 
     files[0].write_bytes(b"broken")
     (photos / "e.png").unlink()
     result = look(home, query="green thing", folder=photos)
 
-    assert ids(result)[:2] == ["b.png", "d.png"] and len(list(kept.iterdir())) == 4
+    assert ids(result)[:2] == ["b.png", "d.png"] and len(list(kept.glob("*.safetensors"))) == 4
+
+
+def test_pictures_of_a_corpus_that_go_through_the_towers_are_looked_at_once_too(home: Home) -> None:
+    """They are known by the gallery, whose fingerprint is that of weights and corpus, and by their id."""
+    kept = home.runs / "two" / "gallery" / "second-look"
+    look(home, query="green thing", split="val", rerank_top=4)
+    before = {path.name: path.stat().st_mtime_ns for path in (kept / "val").glob("*.safetensors")}
+
+    look(home, query="green thing", split="val", rerank_top=6)
+    after = {path.name: path.stat().st_mtime_ns for path in (kept / "val").glob("*.safetensors")}
+    look(home, query="yellow thing", split="val", rerank_top=3, rebuild=True)
+
+    assert len(before) == 4 and len(after) == 6 and before.items() <= after.items()
+    assert len(list((kept / "val").glob("*.safetensors"))) == 3
+    assert not (kept / "train").exists()
 
 
 def test_a_picture_that_cannot_be_read_any_more_goes_behind_all_others_and_is_named(home: Home) -> None:
     listener = Listener()
-    look(home, query="green thing", split="val")
+    look(home, query="green thing", split="val", rerank_top=0)
     (home.dataset("small") / "images" / "val-2.png").write_bytes(b"")
 
     result = look(home, query="green thing", split="val", top=10, reporter=listener)

@@ -100,8 +100,8 @@ class RegionAlign(nn.Module):
         )
 
     def scale(self) -> Tensor:
-        """1 / temperature; a learned one is first put back within its limit."""
-        if self.training and self.settings.learn_temperature:
+        """1 / temperature; one that is being learned is first put back within its limit."""
+        if self.training and self.log_scale.requires_grad:
             # In place, so that the gradient stays alive at the limit.
             self.log_scale.data.clamp_(max=-math.log(self.settings.least_temperature))
         return self.log_scale.exp()

@@ -52,6 +52,16 @@ def test_without_concepts_and_pooled_path_words_and_regions_are_the_whole_score(
     torch.testing.assert_close(met.sum(dim=(1, 2)), score(model, batch))
 
 
+@torch.no_grad()
+def test_the_score_of_two_members_is_shared_out_as_that_of_one() -> None:
+    model = make_model(**PLAIN, members=2)
+    batch = make_batch()
+
+    met = explain(model, batch)
+
+    torch.testing.assert_close(met.sum(dim=(1, 2)), score(model, batch))
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 @torch.no_grad()
 def test_beside_a_pooled_path_they_sum_to_the_product_of_the_two_pooled_parts(pooling: str) -> None:

@@ -104,3 +104,13 @@ def test_a_learned_temperature_stays_above_its_least(pairs: Batch) -> None:
 
     assert model.log_scale.exp().item() == pytest.approx(20)
     assert model.log_scale.grad is not None
+
+
+def test_a_temperature_that_is_not_learned_in_this_stage_stays_as_it_is(pairs: Batch) -> None:
+    model = build(METHOD, settings(learn_temperature=True, least_temperature=0.05)).train()
+    model.log_scale.data.fill_(4.0)
+    freeze_all_but(model, "alignment")
+
+    METHOD.loss(model, pairs, 0.0)["total"].backward()
+
+    assert model.log_scale.item() == 4
