@@ -1,8 +1,8 @@
 """Pictures that a search looks at twice: how those of a folder or of a corpus are read, and what is kept.
 
 What a second stage needs of a picture takes a pass through its towers, a tenth of a second or more on a
-processor; on disk it is some 50 KB, read in less than a millisecond. So it is kept beside the index, for those
-pictures that have been near some query.
+processor; on disk it is some 50 KB, read in less than a millisecond. So it is kept beside the index, for
+those pictures that have been near some query.
 """
 
 import hashlib
