@@ -299,8 +299,13 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
             time.sleep(0.05)
         return contrast(model, batch, progress)
 
-    with pytest.raises(KeyboardInterrupt):
-        Training(tmp_path / "run", loss=loss)()
+    # A suite that a shell runs in the background has Ctrl-C switched off from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Training(tmp_path / "run", loss=loss)()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_training_works_outside_the_main_thread_where_there_are_no_signals(tmp_path: Path) -> None:
