@@ -22,6 +22,10 @@ class AttentionAddition(nn.Module):
         self.attention = MultiHeadAttention(width, heads)
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(width)
+        # Drawn biases would be as large as regions of unit length, and the same for all of them.
+        for layer in self.attention.children():
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """[B, T, D], [B, T] bool -> [B, T, D], zero on padding."""
