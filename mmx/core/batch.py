@@ -30,7 +30,7 @@ class Batch:
     region_features: "Tensor | None" = None
     """[B, R, F] vectors of a detector's regions by falling score, or of the cells of an encoder's grid."""
     region_mask: "Tensor | None" = None
-    """[B, R] bool, for `region_features`."""
+    """[B, R] bool, for `region_features`; without these it hides patches of a tower's own grid."""
     region_boxes: "Tensor | None" = None
     """[B, R, 4] x1 y1 x2 y2 as fractions of the picture."""
     region_features_mirrored: "Tensor | None" = None

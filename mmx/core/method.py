@@ -69,6 +69,8 @@ class Stage:
     """
     average: float = 0.0
     """Decay of the running average of weights that is evaluated and kept; 0 keeps the last weights."""
+    from_best: bool = False
+    """Begin with the weights that were best on val so far, not with the last ones."""
 
 
 CaptionIds = Callable[[Any, Assets, Sequence[Record]], Mapping[str, Sequence[Sequence[int]]]]

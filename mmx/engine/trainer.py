@@ -79,7 +79,7 @@ def train(
     """Train a model, from the run's last state where it has one.
 
     The weights that are best on val are kept; where a stage averages weights, the average is what is measured
-    and kept, and what the next stage begins with.
+    and kept, and what the next stage begins with, unless that begins with the best.
 
     Raises:
         TrainingError: when the loss or its gradient is no longer a number.
@@ -219,10 +219,13 @@ class _Training:
         return metrics
 
     def _close_stage(self, stage: StageRun) -> None:
-        """The average becomes the weights that the next stage begins with."""
+        """The average, or the best weights so far, become what the next stage begins with."""
         if stage.average:
             stage.average.copy_to_model()
         position = self.position
+        following = self.plans[position.stage + 1 : position.stage + 2]
+        if any(plan.stage.from_best for plan in following):
+            self.run.load_weights(self.model)
         self.position = Position(
             stage=position.stage + 1,
             step=position.step,

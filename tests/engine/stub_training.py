@@ -148,9 +148,11 @@ class Training:
     data: SplitData = field(default_factory=make_data)
     options: TrainOptions = field(default_factory=lambda: TrainOptions(log_every=2, save_steps=2))
     model: TwoLayers = field(default_factory=make_model)
+    validate: Callable | None = None
 
     def __call__(self) -> TrainResult:
-        method, run, validate = make_method(self.stages, self.loss), make_run(self.path), score(self.data)
+        method, run = make_method(self.stages, self.loss), make_run(self.path)
+        validate = self.validate or score(self.data)
         return train(method, None, self.model, self.data, run, self.options, validate, SilentReporter())
 
 

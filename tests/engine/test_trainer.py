@@ -224,6 +224,24 @@ def test_the_kept_weights_are_those_with_the_best_val_metric(tmp_path: Path) -> 
     assert (metrics["epoch"], metrics["val"]) == (best["epoch"], best["val"])
 
 
+@pytest.mark.parametrize("from_best", [False, True])
+def test_a_stage_begins_with_the_last_weights_or_with_the_best_ones(tmp_path: Path, from_best: bool) -> None:
+    """Val falls from the first epoch on, so that its weights are the best ones."""
+    marks, begins = iter([9.0, 5.0, 1.0]), []
+
+    def loss(model, batch, progress):
+        begins.append(model.text[0].weight.detach().clone())
+        return contrast(model, batch, progress)
+
+    path = tmp_path / "run"
+    stages = [stage("first", epochs=2), stage("second", epochs=1, from_best=from_best)]
+    Training(path, stages=stages, loss=loss, validate=lambda model: {"rsum": next(marks)})()
+
+    first_of_second = begins[2 * len(begins) // 3]
+    best = read_weights(path / "model.safetensors")["text.0.weight"]
+    assert torch.equal(first_of_second, best) == from_best
+
+
 def test_with_an_average_the_average_is_what_is_measured_and_kept(tmp_path: Path) -> None:
     model = make_model()
 

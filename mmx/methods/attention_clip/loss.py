@@ -15,15 +15,17 @@ from mmx.nn.contrastive import contrastive_loss, positive_pairs, soft_cross_entr
 
 
 def loss(model: AttentionClip, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """The loss that the settings name, in nats."""
-    image, text = model.project_images(batch).float(), model.project_texts(batch).float()
+    """The loss that the settings name, in nats; the mean of the members'."""
+    images, texts = model.project_images(batch).float(), model.project_texts(batch).float()
     scale = model.clamped_scale()
     # Scores are divided by a small temperature: half precision would round away what sets them apart.
-    with torch.autocast(image.device.type, enabled=False):
+    with torch.autocast(images.device.type, enabled=False):
         if model.settings.loss == "faithful":
-            return {"total": faithful_loss(image, text, 1 / scale)}
-        positive = positive_pairs(batch.image_group, batch.text_group)
-        return {"total": corrected_loss(image, text, scale, positive)}
+            losses = [faithful_loss(*pair, 1 / scale) for pair in zip(images, texts, strict=True)]
+        else:
+            positive = positive_pairs(batch.image_group, batch.text_group)
+            losses = [corrected_loss(*pair, scale, positive) for pair in zip(images, texts, strict=True)]
+        return {"total": torch.stack(losses).mean()}
 
 
 def corrected_loss(image: Tensor, text: Tensor, scale: Tensor, positive: Tensor) -> Tensor:

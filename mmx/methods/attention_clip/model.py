@@ -1,7 +1,7 @@
-"""Two branches that meet in one space, over frozen features or over encoders that are trained along.
+"""Pairs of branches that meet in a space, over frozen features or over encoders that are trained along.
 
-Source: seed 001, section II.
-Shapes: B images, C captions, P patches, L tokens, D shared width.
+Source: seed 001, section II, is one pair; several members that learn side by side are an ensemble, ours.
+Shapes: B images, C captions, P patches, L tokens, M members, D shared width.
 """
 
 import dataclasses
@@ -18,6 +18,17 @@ from mmx.methods.attention_clip.branch import Branch
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 
 
+class Member(nn.Module):
+    """A branch of each modality, with a space of their own."""
+
+    def __init__(self, settings: AttentionClipSettings, towers: dict[str, Tower]) -> None:
+        super().__init__()
+        self.image_branch = Branch(
+            towers["image"].width, settings.image_power, settings.image_dropout, settings
+        )
+        self.text_branch = Branch(towers["text"].width, 1.0, settings.text_dropout, settings)
+
+
 class AttentionClip(nn.Module):
     """Encodes images and captions apart from each other, so that either can be indexed."""
 
@@ -26,10 +37,7 @@ class AttentionClip(nn.Module):
         self.settings = settings
         self.image_tower = towers["image"].module
         self.text_tower = towers["text"].module
-        self.image_branch = Branch(
-            towers["image"].width, settings.image_power, settings.image_dropout, settings
-        )
-        self.text_branch = Branch(towers["text"].width, 1.0, settings.text_dropout, settings)
+        self.members = nn.ModuleList(Member(settings, towers) for _ in range(settings.members))
         log_scale = torch.tensor(-math.log(settings.temperature))
         if settings.learn_temperature:
             self.log_scale = nn.Parameter(log_scale)
@@ -37,7 +45,7 @@ class AttentionClip(nn.Module):
             self.register_buffer("log_scale", log_scale)
 
     def project_images(self, batch: Batch) -> Tensor:
-        """The pixels or features of B images -> [B, D], not of unit length."""
+        """The pixels or features of B images -> [M, B, D], not of unit length."""
         pooled, patches = batch.image_features, batch.patch_features
         if self.image_tower is not None:
             read = self.image_tower(batch.pixels)
@@ -47,17 +55,17 @@ class AttentionClip(nn.Module):
             if patches is None
             else torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
         )
-        return self.image_branch(pooled, patches, mask)
+        return torch.stack([member.image_branch(pooled, patches, mask) for member in self.members])
 
     def project_texts(self, batch: Batch) -> Tensor:
-        """The token ids or features of C captions -> [C, D], not of unit length."""
+        """The token ids or features of C captions -> [M, C, D], not of unit length."""
         pooled, tokens, mask = batch.text_features, batch.token_features, batch.token_mask
         if self.text_tower is not None:
             limit = self.settings.max_tokens
             mask = batch.token_mask[:, :limit]
             read = self.text_tower(batch.token_ids[:, :limit], mask)
             pooled, tokens = read["text_features"], read["token_features"]
-        return self.text_branch(pooled, tokens, mask)
+        return torch.stack([member.text_branch(pooled, tokens, mask) for member in self.members])
 
     def clamped_scale(self) -> Tensor:
         """1 / temperature; a learned one is first put back within its limit."""
@@ -73,15 +81,23 @@ def build(settings: AttentionClipSettings, towers: dict[str, Tower], assets: Ass
 
 
 def encode_image(model: AttentionClip, batch: Batch) -> Tensor:
-    """The images of a batch -> image_embedding [B, D], unit length."""
-    embedding = functional.normalize(model.project_images(batch).float(), dim=-1)
-    if not model.settings.mirror:
-        return embedding
-    mirrored = dataclasses.replace(batch, pixels=batch.pixels.flip(-1))
-    other = functional.normalize(model.project_images(mirrored).float(), dim=-1)
-    return functional.normalize(embedding + other, dim=-1)
+    """The images of a batch -> image_embedding [B, M D], unit length."""
+    embedding = _unit(model.project_images(batch))
+    if model.settings.mirror:
+        mirrored = dataclasses.replace(batch, pixels=batch.pixels.flip(-1))
+        embedding = _unit(embedding + _unit(model.project_images(mirrored)))
+    return _side_by_side(embedding)
 
 
 def encode_text(model: AttentionClip, batch: Batch) -> Tensor:
-    """The captions of a batch -> text_embedding [C, D], unit length."""
-    return functional.normalize(model.project_texts(batch).float(), dim=-1)
+    """The captions of a batch -> text_embedding [C, M D], unit length."""
+    return _side_by_side(_unit(model.project_texts(batch)))
+
+
+def _unit(embedding: Tensor) -> Tensor:
+    return functional.normalize(embedding.float(), dim=-1)
+
+
+def _side_by_side(embedding: Tensor) -> Tensor:
+    """[M, B, D] unit length -> [B, M D], unit length: inner products are the means of the members'."""
+    return embedding.transpose(0, 1).flatten(1) / len(embedding) ** 0.5

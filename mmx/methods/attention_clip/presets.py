@@ -3,6 +3,7 @@
 OFFLINE = {
     "image_encoder": "efficientnet-lite0",
     "text_encoder": "minilm",
+    "members": 4,
     "temperature": 0.05,
     "learn_temperature": False,
 }

@@ -56,6 +56,12 @@ class AttentionClipSettings:
         source="ours",
     )
 
+    members: int = setting(
+        1,
+        "Pairs of branches that learn side by side; an embedding holds one part of each.",
+        source="ours: see README, Results",
+        low=1,
+    )
     attention: str = setting(
         "none",
         "none, or self: attention over image patches and caption tokens before the projection.",

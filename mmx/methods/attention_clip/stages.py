@@ -33,7 +33,7 @@ def stages(settings: AttentionClipSettings) -> tuple[Stage, ...]:
 
 
 def _new_layers(settings: AttentionClipSettings, lr: float) -> ParameterGroup:
-    learned = ("image_branch", "text_branch") + ("log_scale",) * settings.learn_temperature
+    learned = ("members",) + ("log_scale",) * settings.learn_temperature
     return ParameterGroup("layers", learned, lr, settings.weight_decay)
 
 

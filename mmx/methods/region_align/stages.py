@@ -88,4 +88,5 @@ def _second_stage(settings: RegionAlignSettings) -> Stage:
         schedule=Schedule(settings.schedule, settings.warmup),
         clip_norm=settings.region_clip_norm,
         average=settings.average,
+        from_best=True,
     )

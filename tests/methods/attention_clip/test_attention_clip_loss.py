@@ -109,10 +109,22 @@ def test_half_precision_of_the_network_does_not_reach_the_scores() -> None:
     """Cosines of .999 and 1 are one number in bfloat16; at temperature .01 they are .1 nats apart."""
     image, text = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.999, math.sqrt(1 - 0.999**2)]])
     model = build(METHOD, AttentionClipSettings(attention="self", temperature=0.01)).eval()
-    model.project_images, model.project_texts = lambda batch: image, lambda batch: text
+    model.project_images, model.project_texts = lambda batch: image[None], lambda batch: text[None]
     batch = dataclasses.replace(make_batch(images=1), text_group=torch.tensor([0, 1]))
 
     with torch.autocast("cpu", torch.bfloat16):
         total = loss(model, batch, 0.0)["total"]
 
     assert total.item() == pytest.approx(math.log(1 + math.exp(-0.1)) / 2, rel=1e-3)
+
+
+def test_the_loss_of_members_is_the_mean_of_their_losses() -> None:
+    batch, model = make_batch(), build(METHOD, AttentionClipSettings(members=3)).eval()
+    losses = []
+    for member in model.members:
+        alone = build(METHOD, AttentionClipSettings()).eval()
+        alone.members[0].load_state_dict(member.state_dict())
+        losses.append(loss(alone, batch, 0.0)["total"].item())
+
+    assert len(set(losses)) == 3
+    assert loss(model, batch, 0.0)["total"].item() == pytest.approx(sum(losses) / 3)

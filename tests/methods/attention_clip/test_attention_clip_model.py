@@ -24,6 +24,20 @@ def test_over_pooled_features_attention_starts_as_the_model_without_it() -> None
     assert torch.equal(encode_text(attending, batch), encode_text(plain, batch))
 
 
+def test_a_score_of_members_is_the_mean_of_their_cosines() -> None:
+    batch, model = make_batch(), build(METHOD, AttentionClipSettings(attention="self", members=3)).eval()
+    cosines = []
+    for member in model.members:
+        alone = build(METHOD, AttentionClipSettings(attention="self")).eval()
+        alone.members[0].load_state_dict(member.state_dict())
+        cosines.append(encode_text(alone, batch) @ encode_image(alone, batch).T)
+
+    scores = encode_text(model, batch) @ encode_image(model, batch).T
+
+    torch.testing.assert_close(scores, torch.stack(cosines).mean(0))
+    assert not torch.allclose(cosines[0], cosines[1])
+
+
 def test_without_the_pooled_path_only_tokens_are_read() -> None:
     model, batch = (
         build(METHOD, AttentionClipSettings(attention="self", pooled_path=False)).eval(),
