@@ -85,7 +85,8 @@ class RegionTower(nn.Module):
         """The vectors [R, F], boxes [R, 4] and scores [R] of each picture."""
         maps = self.network.backbone(images.tensors)
         proposals, _ = self.network.rpn(images, maps)
-        vectors = self._vectors(maps, proposals, images.image_sizes)
+        padded = tuple(images.tensors.shape[-2:])
+        vectors = self._vectors(maps, proposals, padded)
         likely = self.network.roi_heads.box_predictor(vectors)[0].softmax(dim=-1)
         counts = [len(boxes) for boxes in proposals]
         parts = zip(proposals, vectors.split(counts), likely.split(counts), images.image_sizes, strict=True)
@@ -94,18 +95,17 @@ class RegionTower(nn.Module):
             boxes, own = boxes[rows], own[rows]
             if not len(rows):  # the whole picture, so that nothing is ever without a region
                 boxes, scores = boxes.new_tensor([[0, 0, width, height]]), scores.new_tensor([LEAST_SCORE])
-                own = self._vectors(
-                    {name: one[place : place + 1] for name, one in maps.items()}, [boxes], [(height, width)]
-                )
+                alone = {name: one[place : place + 1] for name, one in maps.items()}
+                own = self._vectors(alone, [boxes], padded)
             fractions = (boxes / boxes.new_tensor([width, height, width, height])).clamp(0, 1)
             yield tuple(_padded(values) for values in (own, fractions, scores))
 
-    def _vectors(
-        self, maps: dict[str, Tensor], boxes: list[Tensor], sizes: Sequence[tuple[int, int]]
-    ) -> Tensor:
+    def _vectors(self, maps: dict[str, Tensor], boxes: list[Tensor], padded: tuple[int, int]) -> Tensor:
         """The boxes of every picture, one after the other -> [N, F]."""
         heads = self.network.roi_heads
-        return heads.box_head(heads.box_roi_pool(maps, boxes, list(sizes)))
+        # The pooling guesses the strides of the maps from the sizes of the first pictures it meets and keeps
+        # them: only sizes with the padding give the strides that are, whichever picture comes first.
+        return heads.box_head(heads.box_roi_pool(maps, boxes, [padded] * len(boxes)))
 
 
 def best_regions(boxes: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:

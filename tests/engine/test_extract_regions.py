@@ -1,6 +1,7 @@
 """Extraction by a detector: pictures of any size, and the same files however the work is broken off."""
 
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ from tests.small_corpus import contents, make_corpus
 
 NAME = "random:faster-rcnn"
 OPTIONS = {"batch_size": 2, "shard_records": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Last bits depend on the number of threads, and a forked process may have but one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -65,8 +75,16 @@ def test_shares_and_batches_of_any_size_make_the_same_files(manifest: Manifest, 
     assert contents(tmp_path / "shares") == contents(tmp_path / "whole")
 
 
+def test_a_shard_made_alone_equals_the_shard_made_after_others(manifest: Manifest, tmp_path: Path) -> None:
+    _extract(manifest, tmp_path)
+    whole = contents(tmp_path)
+    for name in whole:
+        (tmp_path / name).unlink()
+        _extract(manifest, tmp_path)
+        assert contents(tmp_path) == whole
+
+
 def _extract_for_ever(manifest: Manifest, folder: Path) -> None:
-    torch.set_num_threads(1)
     with writing(folder):
         while True:
             _extract(manifest, folder, overwrite=True)
