@@ -1,4 +1,5 @@
 # Two commands: `make demo` does the main job on drawn scenes, `make test` runs every test. Both need Python 3.11+, pip and make.
+# `make demo PHOTOS=DIR QUERY="a dog on the grass"` searches photos of one's own with the run that comes with mmx.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,11 +10,11 @@ DEMO := demo
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[offline,lora,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[offline,lora,serve,test]"
 	touch $@
 
 demo: $(VENV)/.installed
-	MMX="$(BIN)/mmx" MMX_HOME="$(DEMO)" sh examples/quickstart.sh
+	MMX="$(BIN)/mmx" MMX_HOME="$(DEMO)" PHOTOS="$(PHOTOS)" QUERY="$(QUERY)" sh examples/quickstart.sh
 
 test: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -11,10 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "mmx"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    "cli": {"cli", "workflows", "core"},
+    "cli": {"cli", "web", "workflows", "core"},
+    "web": {"web", "workflows", "reports", "core"},
     "workflows": {"workflows", "engine", "encoders", "tasks", "search", "reports", "words", "store", "core"},
     "reports": {"reports", "store", "core"},
-    "methods": {"tasks", "nn", "words", "core"},
+    "methods": {"heads", "tasks", "nn", "words", "core"},
+    "heads": {"heads", "tasks", "core"},
     "engine": {"engine", "store", "core"},
     "search": {"search", "store", "core"},
     "tasks": {"tasks", "core"},
@@ -37,13 +39,23 @@ HOMES_OF_LIBRARIES = {
     "safetensors": {"store", "encoders"},
     "accelerate": {"engine"},
     "faiss": {"search"},
+    "duckdb": {"search"},
+    "fastapi": {"web"},
+    "uvicorn": {"cli"},
     "matplotlib": {"reports"},
     "textblob": {"words"},
     "lemminflect": {"words"},
 }
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "tools", "types"}
-# these load what is heavy when it is needed; concepts.py a tagger, the first time a corpus is counted
-LAZY = {"core/device.py", "core/discover.py", "encoders/load.py", "workflows/concepts.py"}
+# these load what is heavy when it is needed; concepts.py a tagger, the first time a corpus is counted;
+# own_data.py torch, for a folder of vectors
+LAZY = {
+    "core/device.py",
+    "core/discover.py",
+    "encoders/load.py",
+    "workflows/concepts.py",
+    "workflows/own_data.py",
+}
 
 
 def imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:

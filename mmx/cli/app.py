@@ -10,9 +10,13 @@ import typer
 from mmx import __version__
 from mmx.cli.evaluate import evaluate
 from mmx.cli.extract import extract
+from mmx.cli.fewshot import fewshot
+from mmx.cli.index import index
 from mmx.cli.listings import datasets, doctor, methods, runs
+from mmx.cli.predict import predict
 from mmx.cli.prepare import prepare
 from mmx.cli.search import search
+from mmx.cli.serve import serve
 from mmx.cli.train import train
 from mmx.core.errors import Interrupted, MmxError, ResourceError
 
@@ -20,8 +24,22 @@ from mmx.core.errors import Interrupted, MmxError, ResourceError
 CLICK_ERROR = typer.BadParameter.mro()[2]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for command in (prepare, extract, train, evaluate, search, methods, datasets, runs, doctor):
+for command in (
+    prepare,
+    extract,
+    train,
+    evaluate,
+    search,
+    serve,
+    fewshot,
+    predict,
+    methods,
+    datasets,
+    runs,
+    doctor,
+):
     app.command()(command)
+app.add_typer(index, name="index")
 
 
 def _show_version(asked: bool) -> None:

@@ -1,8 +1,13 @@
 """mmx methods, datasets, runs and doctor: what there is, and what this machine can do."""
 
+from typing import TYPE_CHECKING
+
 from mmx.cli.options import HomeOption, JsonOption
 from mmx.cli.report import print_json, print_table
 from mmx.core.home import Home
+
+if TYPE_CHECKING:
+    from mmx.workflows.listings import RunRow
 
 
 def methods(json: JsonOption = False) -> None:
@@ -34,13 +39,8 @@ def runs(home: HomeOption = None, json: JsonOption = False) -> None:
     rows = workflow.list_trained(Home.find(home))
     if json:
         return print_json({"schema": "mmx.runs/1", "runs": workflow.as_documents(rows)})
-    cells = [
-        (row.path, row.method, row.dataset, row.created, f"{row.val.get('rsum', float('nan')):.1f}")
-        for row in rows
-    ]
-    return print_table(
-        "runs", ("run", "method", "dataset", "created", "val rsum"), cells, right=("val rsum",)
-    )
+    cells = [(row.path, row.method, row.dataset, row.created, _reached(row)) for row in rows]
+    return print_table("runs", ("run", "method", "dataset", "created", "val"), cells, right=("val",))
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -55,6 +55,12 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
     return print_table(
         "doctor", ("what", "found"), cells + [(name, version or "-") for name, version in packages.items()]
     )
+
+
+def _reached(row: "RunRow") -> str:
+    """What a run was selected by, on val."""
+    name = row.primary_metric
+    return f"{name} {row.val[name]:.1f}" if name in row.val else "-"
 
 
 def _counts(prepared: dict[str, int]) -> str:

@@ -1,24 +1,28 @@
-"""mmx search: find the pictures that best match a sentence or another picture."""
+"""mmx search: find the pictures that best match a sentence, another picture, or a sum of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from mmx.cli.hits import print_captions, print_json_lines, print_paths, print_results
 from mmx.cli.options import DeviceOption, HomeOption, JsonOption
-from mmx.cli.report import RichReporter, print_json, print_lines, print_table
+from mmx.cli.report import RichReporter, print_json
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
-
-if TYPE_CHECKING:
-    from mmx.workflows.caption_qa import CaptionQaResult
-    from mmx.workflows.search import Hit, SearchResult
 
 DEFAULT_SHEET = Path("mmx-search.png")
 
 
 def search(
-    query: Annotated[str | None, typer.Argument(help='What to look for, e.g. "man riding cycle".')] = None,
+    queries: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="QUERY...",
+            help='What to look for: "man riding cycle", or a sum with weights, signs and files of pictures: '
+            '"2: dog + ./pool.jpg - fruit". Several queries have an answer each.',
+        ),
+    ] = None,
     image: Annotated[
         Path | None, typer.Option("--image", help="Look for what is like this picture instead.")
     ] = None,
@@ -37,6 +41,31 @@ def search(
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="train, val or test; by default all of them.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            help="Only pictures for which this SQL condition holds, on id, folder, name, size, date; of a "
+            "dataset also split, label, captions and the columns of its own table.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="A CSV or JSONL whose columns --where may use beside --in.")
+    ] = None,
+    min_score: Annotated[
+        str | None,
+        typer.Option(
+            "--min-score",
+            help="The least cosine, e.g. 0.3; or, e.g., 90% for the cosine above which 90% of the right "
+            "pictures of a run's val lie.",
+        ),
+    ] = None,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Show pictures that are nearly the same as one.")
+    ] = False,
+    collapse_above: Annotated[
+        float | None, typer.Option("--collapse-above", help="The same, from this cosine; by default 0.98.")
     ] = None,
     captions: Annotated[bool, typer.Option("--captions", help="Find captions instead of pictures.")] = False,
     caption_qa: Annotated[
@@ -64,6 +93,12 @@ def search(
         ),
     ] = None,
     no_sheet: Annotated[bool, typer.Option("--no-sheet", help="Make no contact sheet.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the hits as one page that needs no other file.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--open", help="Open the page, or else the contact sheet, in its viewer.")
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option(
@@ -76,31 +111,45 @@ def search(
     paths: Annotated[
         bool, typer.Option("--paths", help="The paths of the pictures and nothing else.")
     ] = False,
+    print0: Annotated[
+        bool, typer.Option("--print0", help="The same, a NUL byte after each, for xargs -0.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh/--no-refresh", help="Look for new and changed photos first, or do not."),
+    ] = True,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Encode everything again.")] = False,
     json: JsonOption = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON a hit and nothing else.")] = False,
     device: DeviceOption = "auto",
     home: HomeOption = None,
 ) -> None:
     """Find the pictures that best match a sentence."""
     from mmx.workflows import caption_qa as question_workflow
     from mmx.workflows import search as workflow
+    from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings
 
     if caption_qa is not None:
         _refuse_beside_a_question(
             {
                 "--image": image,
                 "--in": folder,
+                "--where": where,
+                "--min-score": min_score,
+                "--collapse": collapse or collapse_above,
                 "--captions": captions,
                 "--rerank-top": rerank_top,
                 "--explain": explain,
                 "--explain-hits": explain_hits,
                 "--sheet": sheet,
-                "--paths": paths,
+                "--html": html,
+                "--paths": paths or print0,
+                "--jsonl": jsonl,
             }
         )
         asked = question_workflow.CaptionQaSettings(
             photo=caption_qa,
-            question=query,
+            question=" ".join(queries or []) or None,
             run=run,
             model=model,
             dataset=dataset,
@@ -111,36 +160,81 @@ def search(
             device=device,
         )
         found = question_workflow.caption_qa(asked, RichReporter())
-        return print_json(found.as_document()) if json else _show_captions(found)
-    settings = workflow.SearchSettings(
-        query=query,
-        image=image,
-        captions=captions,
-        run=run,
-        model=model,
-        folder=folder,
-        dataset=dataset,
-        split=split,
-        top=top,
-        rerank_top=rerank_top,
-        sheet=_sheet(sheet, no_sheet, default=None if json or paths else DEFAULT_SHEET),
-        explain=explain_hits or int(explain),
-        evidence=_beside(sheet or DEFAULT_SHEET, "evidence"),
-        rebuild=rebuild,
-        home=Home.find(home),
-        device=device,
-    )
-    result = workflow.search(settings, RichReporter())
+        return print_json(found.as_document()) if json else print_captions(found)
+    for_programs = json or jsonl or paths or print0
+    _refuse_two_forms({"--json": json, "--jsonl": jsonl, "--paths": paths, "--print0": print0})
+    asked = [
+        SearchSettings(
+            query=query,
+            image=image,
+            captions=captions,
+            run=run,
+            model=model,
+            folder=folder,
+            dataset=dataset,
+            split=split,
+            where=where,
+            table=table,
+            min_score=min_score,
+            collapse=NEARLY_SAME if collapse and collapse_above is None else collapse_above,
+            top=top,
+            rerank_top=rerank_top,
+            sheet=_numbered(_sheet(sheet, no_sheet, for_programs), number),
+            page=_numbered(html, number),
+            explain=explain_hits or int(explain),
+            evidence=_beside(_numbered(sheet or DEFAULT_SHEET, number), "evidence"),
+            rebuild=rebuild,
+            refresh=refresh,
+            home=Home.find(home),
+            device=device,
+        )
+        for number, query in _counted(queries)
+    ]
+    results = workflow.search_all(asked, RichReporter())
     if json:
-        return print_json(result.as_document())
-    if paths:
-        return print_lines(*(hit.path for hit in result.hits))
-    return _show(result)
+        print_json(workflow.as_document(results))
+    elif jsonl:
+        print_json_lines(results)
+    elif for_programs:
+        print_paths(results, "\0" if print0 else "\n")
+    else:
+        print_results(results)
+    if show:
+        _open(results[0].page or results[0].sheet)
 
 
-def _sheet(asked: Path | None, none: bool, default: Path | None) -> Path | None:
+def _counted(queries: list[str] | None) -> list[tuple[int | None, str | None]]:
+    """Each query with its number; where there is but one, without."""
+    if not queries or len(queries) == 1:
+        return [(None, queries[0] if queries else None)]
+    return list(enumerate(queries, start=1))
+
+
+def _numbered(path: Path | None, number: int | None) -> Path | None:
+    """The answer to one of several queries is a file of its own."""
+    return path if path is None or number is None else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _sheet(asked: Path | None, none: bool, for_programs: bool) -> Path | None:
     """Programs that read the result get a sheet when they ask for one."""
-    return None if none else asked or default
+    return None if none else asked or (None if for_programs else DEFAULT_SHEET)
+
+
+def _beside(sheet: Path, what: str) -> Path:
+    """A name that says what it is, beside the contact sheet, without a suffix."""
+    return sheet.with_name(f"{sheet.stem}-{what}")
+
+
+def _open(path: Path | None) -> None:
+    if path is None:
+        raise UsageError("--open shows a page or a contact sheet, and none was written. Add --html FILE.")
+    typer.launch(str(path))
+
+
+def _refuse_two_forms(forms: dict[str, bool]) -> None:
+    given = [word for word, asked in forms.items() if asked]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} are two forms of an answer. Give one of them.")
 
 
 def _refuse_beside_a_question(others: dict[str, object]) -> None:
@@ -151,41 +245,3 @@ def _refuse_beside_a_question(others: dict[str, object]) -> None:
             f"{word} does not go with --caption-qa, which retrieves captions for a photo and orders them by "
             "a question. Leave out one of them."
         )
-
-
-def _show_captions(result: "CaptionQaResult") -> None:
-    title = (
-        f"'{result.question}': {result.retrieved:,} captions retrieved for '{result.photo}' from "
-        f"{result.size:,} of {result.source}, by {result.matcher}"
-    )
-    rows = [
-        (str(one.rank), f"{one.question_score:.3f}", f"{one.photo_score:.3f}", one.caption, one.id)
-        for one in result.candidates
-    ]
-    columns = ("rank", "to question", "to photo", "caption", "written for")
-    print_table(title, columns, rows, right=columns[:3])
-    print_lines(result.definition)
-
-
-def _beside(sheet: Path, what: str) -> Path:
-    """A name that says what it is, beside the contact sheet, without a suffix."""
-    return sheet.with_name(f"{sheet.stem}-{what}")
-
-
-def _numbers(hit: "Hit") -> tuple[str, str, str]:
-    """Rank, score and cosine; what the second stage did not look at has no score but its cosine."""
-    cosine = hit.score if hit.cosine is None else hit.cosine
-    return str(hit.rank), f"{hit.score:.3f}", f"{cosine:.3f}"
-
-
-def _show(result: "SearchResult") -> None:
-    where = f"{result.size:,} {result.finds} of {', '.join(result.searched)}"
-    title = f"'{result.query}' in {where}, by {result.matcher}"
-    numbers = ("rank", "score") if result.rerank is None else ("rank", "score", "cosine")
-    rows = [(*_numbers(hit)[: len(numbers)], hit.id, hit.caption) for hit in result.hits]
-    print_table(title, (*numbers, "picture", "caption"), rows, right=numbers)
-    if result.rerank is not None:
-        top, weight = result.rerank["top"], result.rerank["weight"]
-        print_lines(f"score: cosine + {weight:g} x the second stage's, of the {top:,} nearest by cosine")
-    print_lines(*([] if result.sheet is None else [f"contact sheet: {result.sheet}"]))
-    print_lines(*([] if result.explained is None else result.explained.lines))

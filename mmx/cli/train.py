@@ -24,6 +24,9 @@ def train(
     ] = None,
     set_: SetOption = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="What a method of several tasks learns, such as tagging.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images a batch.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate of the new layers.")] = None,
@@ -45,6 +48,10 @@ def train(
         str | None, typer.Option("--save-every", help="Steps (500) or time (300s, 10m) between saved states.")
     ] = None,
     workers: WorkersOption = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option("--sweep", help="Train once for each value and plot val: --sweep theta=0.05,0.1,0.2."),
+    ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Show the method's settings and stop.")
     ] = False,
@@ -54,7 +61,7 @@ def train(
     """Train a method on a prepared dataset, or go on with a run that was stopped."""
     from mmx.workflows.method_settings import Wishes, settings_table
 
-    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+    flags = {"task": task, "epochs": epochs, "batch_size": batch_size, "lr": lr}
     wishes = Wishes(preset, config, tuple(set_ or ()), flags)
     if settings:
         return _show_settings(settings_table(method, wishes), json)
@@ -75,6 +82,10 @@ def train(
         home=home,
         argv=tuple(sys.argv),
     )
+    if sweep is not None:
+        from mmx.workflows.sweep import sweep as run_sweep
+
+        return _show_sweep(run_sweep(sweep, asked, RichReporter()), json)
     return _show_result(workflow.train(asked, RichReporter()), json)
 
 
@@ -85,12 +96,22 @@ def _show_settings(rows: list, json: bool) -> None:
     return print_table("settings", ("name", "value", "default", "meaning", "source", "set by"), cells)
 
 
+def _show_sweep(result, json: bool) -> None:  # noqa: ANN001
+    if json:
+        return print_json(result.document())
+    names = list(result.rows[0].metrics)
+    cells = [(row.value, *(f"{row.metrics[name]:.2f}" for name in names)) for row in result.rows]
+    columns = (result.setting, *(name.replace("_", " ") for name in names))
+    print_table(f"on val, runs by {result.metric.replace('_', ' ')}", columns, cells, right=columns[1:])
+    return print_lines(f"runs: {result.folder}", f"plot: {result.folder / 'sweep.png'}")
+
+
 def _show_result(result, json: bool) -> None:  # noqa: ANN001
     if json:
         return print_json({"schema": "mmx.train/1", **dataclasses.asdict(result), "run": str(result.run)})
     cells = [
         ("run", str(result.run)),
-        ("curves", str(result.run / "curves.png")),
+        *[("curves", str(drawn)) for drawn in [result.run / "curves.png"] if drawn.is_file()],
         ("best epoch", f"{result.epoch} (stage {result.stage}, step {result.step})"),
         *[(f"val {name}", f"{value:.2f}") for name, value in result.metrics.items()],
         ("steps", str(result.steps)),

@@ -46,6 +46,23 @@ class Batch:
     """[C, L, F] unpooled output of a frozen text encoder, padded."""
     token_mask: "Tensor | None" = None
     """[C, L] bool, for `token_ids` and for `token_features`."""
+    image_mask: "Tensor | None" = None
+    """[B] bool, of posts: which have a picture; the others have zeros in the fields of images. Those fields
+    are left out where no post of the batch has one.
+    """
+    thumbnails: "Tensor | None" = None
+    """[B, 3, side, side] uint8 RGB: the whole picture, small."""
+
+    word_starts: "Tensor | None" = None
+    """[C, W] int64: place, among the tokens, of the first piece of each word of a post, padded with -1."""
+    tag_ids: "Tensor | None" = None
+    """[C, W] int64: the tag of each word, padded with -1; a tag that the model does not know is -1 too."""
+    label_ids: "Tensor | None" = None
+    """[C, 1] int64: the class of a post; -1 for none, or for one that the model does not know."""
+    spelling_ids: "Tensor | None" = None
+    """[C, W S] int64: the letters of each word as S numbers of the method's own, padded with -1."""
+    spoken_ids: "Tensor | None" = None
+    """[C, T] int64: the words of a caption as a method's own vocabulary numbers them, padded with -1."""
     concept_ids: "Tensor | None" = None
     """[C, M] int64: the concepts that a caption names, padded with -1."""
     text_group: "Tensor | None" = None

@@ -21,6 +21,8 @@ class Reading:
     """Rows that the reader left out: `source` (file and line), `value` and `reason`."""
     drawn: frozenset[str] = frozenset()
     """Ids of the records whose split was drawn by a seed; twins among them may be put into one split."""
+    pictures_optional: bool = False
+    """Whether a record is kept without its picture where that is missing or damaged, as a post is."""
 
 
 @dataclass(frozen=True)
@@ -34,5 +36,9 @@ class Corpus:
     """(raw folder or None, options) -> records. One that makes itself is given an empty folder to fill."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of this corpus (`--set name=value` of `prepare`) with their defaults."""
+    fits: Callable[[Path], bool] | None = None
+    """(folder) -> whether one's own data lie in this layout; None for what is read by its name alone."""
+    prompts: tuple[str, ...] = ()
+    """Sentences with {} in the place of a class's name, of pictures of such classes."""
     needs_raw: bool = True
     """False for a corpus that makes itself (the drawn scenes)."""

@@ -1,12 +1,17 @@
-"""Find a method by its folder's name, or a corpus by its file's name; the single place with importlib."""
+"""Find a method by its folder's name, a corpus or a few-shot classifier by its file's name; the single place
+with importlib.
+"""
 
 import importlib
 import pkgutil
 from functools import cache
 
+from mmx.core.classifier import Classifier
 from mmx.core.corpus import Corpus
 from mmx.core.method import Method
 from mmx.core.names import canonical, unknown
+
+HEADS = "mmx fewshot --help"
 
 
 def names(package: str) -> list[str]:
@@ -17,8 +22,8 @@ def names(package: str) -> list[str]:
     )
 
 
-def find_method(name: str) -> Method:
-    """The method of that name; hyphen and underscore are the same.
+def find_method(name: str) -> Method | Classifier:
+    """The method of that name; hyphen and underscore are the same. A few-shot method is a Classifier.
 
     Raises:
         UsageError: when there is none; names the near match.
@@ -33,6 +38,13 @@ def find_corpus(name: str) -> Corpus:
         UsageError: when there is none; names the near match.
     """
     return _find("mmx.corpora", "CORPUS", "dataset", name, "mmx datasets")
+
+
+def find_classifiers() -> dict[str, Classifier]:
+    """Every few-shot classifier by its name: those of `mmx.heads`, then the methods that are one."""
+    heads = {name: _find("mmx.heads", "CLASSIFIER", "head", name, HEADS) for name in names("mmx.heads")}
+    methods = {name: find_method(name) for name in names("mmx.methods")}
+    return heads | {name: found for name, found in methods.items() if isinstance(found, Classifier)}
 
 
 @cache

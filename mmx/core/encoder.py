@@ -32,7 +32,8 @@ class ImageEncoder(Protocol):
         """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, P, F] (and
         image_embedding [B, D]).
 
-        A detector, whose view is `within`, reads a list of B pictures of any size and gives region_features
+        One of a shared space also takes `project=True` and adds patch_embedding [B, P, D], unit length. A
+        detector, whose view is `within`, reads a list of B pictures of any size and gives region_features
         [B, R, F], region_boxes [B, R, 4] and region_scores [B, R] instead.
         """
 
@@ -53,7 +54,12 @@ class TextEncoder(Protocol):
     def words(self, captions: Sequence[str]) -> "list[CaptionWords]":
         """The words that the tokens of each caption are pieces of."""
 
+    def tokenize_words(self, posts: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of posts that are cut into words already, and the place among them of the first piece of
+        each word; -1 for words that are cut off.
+        """
+
     def __call__(self, token_ids: "Tensor", token_mask: "Tensor") -> "dict[str, Tensor]":
         """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding
-        [B, D]).
+        [B, D]); of a shared space, with `project=True`, token_embedding [B, L, D] too.
         """

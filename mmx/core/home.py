@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mmx.core.names import canonical
@@ -31,6 +32,12 @@ class Home:
     def runs(self) -> Path:
         """Folder of all runs."""
         return self.root / "runs"
+
+    def new_run(self, start: str) -> Path:
+        """A run's folder that does not exist yet, named by its start and the time of day."""
+        name = f"{start}-{datetime.now():%Y%m%d-%H%M%S}"
+        numbered = (f"{name}-{number}" for number in range(2, 1000))
+        return next(self.runs / free for free in (name, *numbered) if not (self.runs / free).exists())
 
     @property
     def indexes(self) -> Path:

@@ -3,13 +3,13 @@ training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mmx.core.assets import Assets, AssetSource, no_assets
 from mmx.core.caption_words import CaptionWords
 from mmx.core.record import Record
-from mmx.core.task import Retrieval
+from mmx.core.task import Retrieval, Task
 from mmx.core.tower import Tower, TowerUse
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class Schedule:
     """How the rates of a stage change with its steps."""
 
     kind: str = "constant"
-    """`constant`, `cosine` (to `floor` of the rate at the end) or `plateau` (by `factor` when val stalls)."""
+    """`constant`, `cosine` or `linear` (to `floor` of the rate at the end), or `plateau` (by `factor` when
+    val stalls).
+    """
     warmup: float = 0.0
     """Share of the stage's steps with a linear rise from zero."""
     floor: float = 0.0
@@ -73,8 +75,18 @@ class Stage:
     """Begin with the weights that were best on val so far, not with the last ones."""
 
 
+@dataclass(frozen=True)
+class Generated:
+    """What a model makes up of posts: C of them."""
+
+    captions: Sequence[str]
+    """A sentence of each post's picture, '' for a post without one; empty where nothing is made up."""
+    pictures: "Tensor"
+    """[C, 3, side, side] uint8 RGB: a picture of each post's words."""
+
+
 CaptionIds = Callable[[Any, Assets, Sequence[Record]], Mapping[str, Sequence[Sequence[int]]]]
-"""(settings, assets, records) -> by Batch field, `token_ids` or `concept_ids`, the whole numbers of each
+"""(settings, assets, records) -> by Batch field, such as `token_ids` or `tag_ids`, the whole numbers of each
 caption of the records, in their order; beside what a text tower reads.
 """
 CaptionWordsOf = Callable[[Any, Assets, Sequence[str]], Sequence[CaptionWords]]
@@ -100,8 +112,12 @@ class Method:
     """settings -> the phases of training, in order."""
     loss: "Callable[[nn.Module, Batch, float], dict[str, Tensor]]"
     """(model, batch, progress 0..1) -> `total` and its parts, in nats."""
-    tasks: tuple[Retrieval, ...]
+    tasks: tuple[Task, ...]
     """What the trained model can be measured on; the first one selects the checkpoint."""
+    chosen_task: Callable[[Any, Assets], str] | None = None
+    """(settings, assets) -> name of the one task that a model is trained for, where each of `tasks` needs a
+    model of its own; None where one model can do them all.
+    """
     assets: Callable[[Any, AssetSource], Assets] = no_assets
     """(settings, training records) -> what is counted before learning."""
     caption_ids: CaptionIds | None = None
@@ -109,3 +125,23 @@ class Method:
     """For a method that reads captions without a text tower."""
     gauges: "Callable[[nn.Module], dict[str, float]] | None" = None
     """model -> what to log and plot beside the losses, such as their weights."""
+    thumbnail: Callable[[Any], int] | None = None
+    """settings -> side of the `thumbnails` of posts that it reads; 0 where it reads none."""
+    generate: "Callable[[nn.Module, Assets, Batch, int], Generated] | None" = None
+    """(model, assets, batch, seed) -> what it makes up of each post of a batch, for people to look at."""
+
+    def with_task(self, settings: Any, assets: Assets) -> "Method":
+        """The same, with the one task that a model is trained for where it is to be chosen, and without a
+        second stage where the settings want none.
+        """
+        tasks = self.tasks
+        if self.chosen_task is not None:
+            name = self.chosen_task(settings, assets)
+            tasks = tuple(task for task in tasks if task.name == name)
+        return replace(self, tasks=tuple(_as_wanted(task, settings) for task in tasks))
+
+
+def _as_wanted(task: Task, settings: Any) -> Task:
+    if not isinstance(task, Retrieval) or task.rerank is None or task.rerank.wanted(settings):
+        return task
+    return replace(task, rerank=None)

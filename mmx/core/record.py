@@ -1,5 +1,6 @@
 """Record: one image with everything that is known of it; the row of a manifest."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,3 +24,8 @@ class Record:
     tags: tuple[str, ...] = ()
     sentiment: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def have_identities(records: Iterable[Record]) -> bool:
+    """Whether it is said of some pictures which of them show the same person."""
+    return any(record.identity is not None for record in records)

@@ -43,6 +43,8 @@ class TowerUse:
     """How training pixels are varied: a name in `mmx.engine.augment`; for a trainable image tower only."""
     lora: Lora | None = None
     """What a trainable tower learns in place of its own weights; None for these."""
+    size: tuple[int, int] | None = None
+    """Height and width of the pixels that a trainable image tower reads; None for its own."""
 
 
 @dataclass(frozen=True)

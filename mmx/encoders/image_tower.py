@@ -60,6 +60,10 @@ class ImageTower(nn.Module):
         patches = functional.normalize(self._project(self.network, read["patch_features"]), dim=-1)
         return {**read, "patch_embedding": patches}
 
+    def resize(self, height: int, width: int) -> None:
+        """Read whole pictures of another size, squashed to it; learned positions are interpolated."""
+        self.view = View(height, width, "squash", self.view.interpolation)
+
     def train(self, mode: bool = True) -> "ImageTower":
         """Train everything but the running averages of BatchNorm, which small batches would spoil."""
         super().train(mode)

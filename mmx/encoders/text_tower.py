@@ -24,12 +24,21 @@ class Tokenizer(Protocol):
 
     identity: str
     """Changes with the vocabulary."""
+    sign_ids: frozenset[int]
+    """Tokens that no person wrote."""
+    mask_id: int
+    """What stands for a hidden word."""
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the encoder's limit, not padded."""
 
     def words(self, captions: Sequence[str]) -> list[CaptionWords]:
         """The words that these tokens are pieces of."""
+
+    def tokenize_words(self, posts: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of posts that are cut into words already, and the place among them of the first piece of
+        each word; -1 for words that are cut off.
+        """
 
 
 class TextTower(nn.Module):
@@ -53,6 +62,7 @@ class TextTower(nn.Module):
         self.network = network
         self._read, self._project = read, project
         self._tokenizer, self._pad_id = tokenizer, pad_id
+        self.sign_ids, self.mask_id = tokenizer.sign_ids, tokenizer.mask_id
         kind = f"{type(network).__name__} {read.__name__} {pad_id} {tokenizer.identity}"
         self.fingerprint = fingerprint(kind, network)
         self.eval()
@@ -65,6 +75,15 @@ class TextTower(nn.Module):
         """The words that the tokens of each caption are pieces of."""
         return self._tokenizer.words(captions) if captions else []
 
+    def tokenize_words(self, posts: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of posts that are cut into words already, and the place among them of the first piece of
+        each word; -1 for words that are cut off.
+
+        Raises:
+            UsageError: when the tokenizer does not say where its pieces lie.
+        """
+        return self._tokenizer.tokenize_words(posts) if posts else ([], [])
+
     def forward(self, token_ids: Tensor, token_mask: Tensor, project: bool = False) -> dict[str, Tensor]:
         """[C, L] int64, [C, L] bool -> text_features [C, F], token_features [C, L, F] (and text_embedding
         [C, D]; with `project` token_embedding [C, L, D], unit length).
@@ -76,6 +95,11 @@ class TextTower(nn.Module):
             raise ValueError(f"'{self.name}' shares no space with an image encoder to project into")
         tokens = functional.normalize(self._project(self.network, read["token_features"]), dim=-1)
         return {**read, "token_embedding": tokens}
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self.network.get_input_embeddings().num_embeddings
 
     def blocks(self) -> list[list[str]]:
         """Prefixes of parameter names, one list a block, from input to output."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from mmx.core.caption_words import CaptionWords
-from mmx.core.errors import ArtifactError
+from mmx.core.errors import ArtifactError, UsageError
 from mmx.encoders.said import read_said
-from mmx.encoders.word_pieces import words_by_marks, words_by_offsets
+from mmx.encoders.word_pieces import first_pieces, words_by_marks, words_by_offsets
 
 CLASS_ID, HASH_PAD_ID, FIRST_WORD_ID = 1, 0, 2
 LONGEST_CAPTION = 20_000
@@ -24,6 +24,7 @@ VOCABULARIES = (
     ("tokenizer.model",),
 )
 """The files any one row of which makes a tokenizer."""
+PIECE = re.compile(r"\w+|[^\w\s]")
 PLAIN_WORDS = "a man and a dog in the water"
 
 
@@ -47,6 +48,10 @@ class ModelTokenizer:
         digest = hashlib.blake2b(repr(vocabulary).encode(), digest_size=8).hexdigest()
         self.identity = f"{type(self._tokenizer).__name__} {limit} {lower} {digest}"
         self.pad_id = self._tokenizer.pad_token_id or 0
+        self.sign_ids = frozenset(self._tokenizer.all_special_ids)
+        words = (number for _, number in vocabulary if number not in self.sign_ids)
+        # CLIP has no sign for a hidden word; the last of its word pieces hardly ever occurs.
+        self.mask_id = self._tokenizer.mask_token_id or max(words)
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the limit, not padded."""
@@ -57,6 +62,26 @@ class ModelTokenizer:
         texts = self._texts(captions)
         encoded = self._encode(texts)
         return [self._words(text, encoded, place) for place, text in enumerate(texts)]
+
+    def tokenize_words(self, posts: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of posts that are cut into words already, and where the pieces of each word begin.
+
+        Raises:
+            UsageError: when the tokenizer does not say where its pieces lie.
+        """
+        if not self._tokenizer.is_fast:
+            raise UsageError(
+                f"'{type(self._tokenizer).__name__}' does not say which word a token is a piece of, so that "
+                "words cannot be tagged. Name another text encoder."
+            )
+        texts = self._texts([" ".join(words) for words in posts])
+        encoded = self._encode(texts)
+        starts = []
+        for words, encoding in zip(posts, encoded.encodings, strict=True):
+            signs = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+            offsets = [None if sign else span for span, sign in signs]
+            starts.append(first_pieces(words, offsets, len(offsets) >= self._limit))
+        return encoded["input_ids"], starts
 
     def _texts(self, captions: Sequence[str]) -> list[str]:
         texts = [caption[:LONGEST_CAPTION] for caption in captions]
@@ -84,6 +109,8 @@ class WordHash:
         self._size, self._limit = size, limit
         self.end_id = size - 1
         self.identity = f"WordHash {size} {limit}"
+        self.sign_ids = frozenset((HASH_PAD_ID, CLASS_ID, self.end_id))
+        self.mask_id = self.end_id - 1
 
     def __call__(self, captions: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption, special tokens included, cut at the limit, not padded."""
@@ -99,8 +126,18 @@ class WordHash:
             CaptionWords(words, tuple(range(len(words))), frozenset({0, len(words) - 1})) for words in framed
         ]
 
+    def tokenize_words(self, posts: Sequence[Sequence[str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of posts that are cut into words already, and where the pieces of each word begin."""
+        texts = [" ".join(words) for words in posts]
+        starts = []
+        for words, text in zip(posts, texts, strict=True):
+            found = [piece.span() for piece in PIECE.finditer(text[:LONGEST_CAPTION])]
+            offsets = [None, *found[: self._limit - 2], None]
+            starts.append(first_pieces(words, offsets, len(offsets) >= self._limit))
+        return self(texts), starts
+
     def _split(self, caption: str) -> list[str]:
-        return re.findall(r"\w+|[^\w\s]", caption[:LONGEST_CAPTION].lower())[: self._limit - 2]
+        return [piece.lower() for piece in PIECE.findall(caption[:LONGEST_CAPTION])][: self._limit - 2]
 
     def _word_id(self, word: str) -> int:
         digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4).digest()

@@ -25,7 +25,7 @@ def read_clip(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
     token.
     """
     vision = network.vision_model
-    seen = vision(pixel_values=pixels)
+    seen = vision(pixel_values=pixels, interpolate_pos_encoding=True)
     embedding = functional.normalize(network.visual_projection(seen.pooler_output), dim=-1)
     patches = vision.post_layernorm(seen.last_hidden_state[:, 1:])
     return {"image_features": seen.pooler_output, "patch_features": patches, "image_embedding": embedding}
@@ -33,7 +33,7 @@ def read_clip(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
 
 def read_siglip(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
     """SigLIP: the attention pool is both the pooled feature and, at unit length, the embedding."""
-    seen = network(pixel_values=pixels)
+    seen = network(pixel_values=pixels, interpolate_pos_encoding=True)
     embedding = functional.normalize(seen.pooler_output, dim=-1)
     patches = seen.last_hidden_state
     return {"image_features": seen.pooler_output, "patch_features": patches, "image_embedding": embedding}
@@ -41,7 +41,7 @@ def read_siglip(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
 
 def read_vit(network: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
     """ViT: the class token and the patches, after the last norm."""
-    seen = network(pixel_values=pixels).last_hidden_state
+    seen = network(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state
     return {"image_features": seen[:, 0], "patch_features": seen[:, 1:]}
 
 

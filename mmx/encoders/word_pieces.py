@@ -50,6 +50,32 @@ def words_by_marks(pieces: Sequence[str], special: Sequence[bool], unknown: Sequ
     return _gather([(number, texts[number]) for number in numbers], special, unknown)
 
 
+def first_pieces(words: Sequence[str], offsets: Sequence[tuple[int, int] | None], cut: bool) -> list[int]:
+    """Place of the first token of each word of a post; -1 for words behind the last token of a cut post.
+
+    A word that the tokenizer leaves nothing of has the place of the word before it, or that of the first
+    token.
+
+    Args:
+        words: as they stand in the post, with one space between two of them.
+        offsets: where each token begins and ends in the post; None for a sign that no person wrote.
+        cut: whether the post may be longer than its tokens say.
+    """
+    word_at = [at for number, word in enumerate(words) for at in (*[number] * len(word), -1)]
+    starts: dict[int, int] = {}
+    for place, span in enumerate(offsets):
+        # some tokenizers count the space before a word as a part of its first piece
+        inside = [number for number in word_at[slice(*(span or (0, 0)))] if number >= 0]
+        if inside:
+            starts.setdefault(inside[0], place)
+    furthest = max(starts, default=-1)
+    found, before = [], 0
+    for number in range(len(words)):
+        before = starts.get(number, before)
+        found.append(-1 if cut and number > furthest else before)
+    return found
+
+
 def _gather(
     named: Sequence[tuple[int, str]], special: Sequence[bool], unknown: Sequence[bool]
 ) -> CaptionWords:

@@ -10,12 +10,18 @@ from mmx.core.names import unknown
 from mmx.core.view import View
 from mmx.store.images import FILTERS, load_image, to_pixels
 
-AUGMENTS = ("none", "flip", "crop-flip")
+AUGMENTS = ("none", "flip", "crop-flip", "person")
 
 SMALLEST_AREA = 0.6
 ASPECT_CHANGE = 4 / 3
 COLOUR_CHANGE = 0.2
 LUMINANCE = (0.299, 0.587, 0.114)
+SHIFT = 10
+"""Pixels."""
+CHANCE_ERASED = 0.5
+ERASED_AREA = (0.02, 0.4)
+ERASED_ASPECT = (0.3, 3.3)
+TRIES = 10
 
 
 def augment_pixels(path: Path, view: View, augment: str, seed: int) -> numpy.ndarray:
@@ -23,7 +29,8 @@ def augment_pixels(path: Path, view: View, augment: str, seed: int) -> numpy.nda
 
     `none` is the encoder's own view; `flip` mirrors it for odd seeds; `crop-flip` cuts out 60 to 100 % of the
     area with the aspect changed by up to a third, mirrors it for odd seeds, and changes brightness, contrast
-    and saturation by up to 20 %.
+    and saturation by up to 20 %. `person` mirrors the view for odd seeds, moves it by up to 10 pixels over
+    black, and in half of the pictures puts noise in the place of 2 to 40 % of it (arXiv 1708.04896).
 
     Raises:
         UsageError: for a name that is none of these.
@@ -34,7 +41,9 @@ def augment_pixels(path: Path, view: View, augment: str, seed: int) -> numpy.nda
     if augment == "crop-flip":
         return _crop_flip(path, view, seed)
     pixels = to_pixels(load_image(path, longest=(view.width, view.height)), view)
-    return _mirrored(pixels) if augment == "flip" and seed % 2 else pixels
+    if augment == "person":
+        pixels = _erased(_shifted(pixels, random := numpy.random.default_rng(seed)), random)
+    return _mirrored(pixels) if augment != "none" and seed % 2 else pixels
 
 
 def crop_box(size: tuple[int, int], aspect: float, area: float) -> tuple[float, float]:
@@ -67,6 +76,31 @@ def _recoloured(image: Image.Image, brightness: float, contrast: float, saturati
     matrix = numpy.hstack([brightness * contrast * mix, shift])
     recoloured = image.convert("RGB", tuple(matrix.ravel().tolist()))
     return numpy.ascontiguousarray(numpy.asarray(recoloured).transpose(2, 0, 1))
+
+
+def _shifted(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.ndarray:
+    """[3, height, width] moved by up to SHIFT pixels down and across."""
+    down, across = random.integers(0, 2 * SHIFT + 1, size=2)
+    height, width = pixels.shape[1:]
+    padded = numpy.pad(pixels, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+    return numpy.ascontiguousarray(padded[:, down : down + height, across : across + width])
+
+
+def _erased(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.ndarray:
+    """[3, height, width] with noise in a box, by chance; as it is where no box of the drawn shapes fits."""
+    if random.random() >= CHANCE_ERASED:
+        return pixels
+    height, width = pixels.shape[1:]
+    for _ in range(TRIES):
+        area = random.uniform(*ERASED_AREA) * height * width
+        aspect = math.exp(random.uniform(*map(math.log, ERASED_ASPECT)))
+        tall, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < tall < height and 0 < wide < width:
+            top, left = random.integers(0, height - tall), random.integers(0, width - wide)
+            noised = pixels.copy()
+            noised[:, top : top + tall, left : left + wide] = random.integers(0, 256, (3, tall, wide))
+            return noised
+    return pixels
 
 
 def _mirrored(pixels: numpy.ndarray) -> numpy.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmx.core.errors import DataError
 from mmx.core.record import Record
 from mmx.core.reporter import Progress, Reporter
+from mmx.core.view import View
 from mmx.engine.pictures import encode_pictures, join_pictures
 from mmx.engine.text_batches import pad_tokens, sorted_batches
 from mmx.store.images import ImageError, read_pixels
@@ -73,25 +74,34 @@ def offsets_of(counts: Sequence[int]) -> Tensor:
 
 
 def _image_tensors(
-    job: Job, header: ShardHeader, pictures: Iterator[numpy.ndarray], bar: Progress
+    job: Job, header: ShardHeader, pictures: Iterator[numpy.ndarray | None], bar: Progress
 ) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for begin in range(0, header.count, job.batch_size):
         size = min(job.batch_size, header.count - begin)
-        decoded = [torch.from_numpy(next(pictures)) for _ in range(size)]
-        pixels = join_pictures(decoded, job.encoder.view)
-        fields = encode_pictures(job.encoder, pixels, job.device, job.flip)
+        decoded = [next(pictures) for _ in range(size)]
+        there = [place for place, picture in enumerate(decoded) if picture is not None]
+        if there or not tensors:
+            # of a post without a picture there is a row of zeros, which nobody reads
+            shown = [torch.from_numpy(decoded[place]) for place in there] or [_blank(job.encoder.view)]
+            pixels = join_pictures(shown, job.encoder.view)
+            fields = encode_pictures(job.encoder, pixels, job.device, job.flip)
         for field in header.fields:
             if field not in tensors:
-                tensors[field] = torch.empty(header.count, *fields[field].shape[1:], dtype=torch.float16)
-            tensors[field][begin : begin + size] = fields[field].cpu()
+                tensors[field] = torch.zeros(header.count, *fields[field].shape[1:], dtype=torch.float16)
+            if there:
+                tensors[field][begin + torch.tensor(there)] = fields[field].cpu().half()
         bar.advance(size)
     return tensors
 
 
-def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray]:
+def _blank(view: View) -> Tensor:
+    return torch.zeros(3, view.height, view.width, dtype=torch.uint8)
+
+
+def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray | None]:
     """The pictures of the records, in order, decoded in threads a few batches ahead of the network."""
-    waiting: deque[Future[numpy.ndarray]] = deque()
+    waiting: deque[Future[numpy.ndarray | None]] = deque()
     upcoming = iter(records)
     pool = ThreadPoolExecutor(max(1, job.workers))
 
@@ -111,7 +121,9 @@ def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_record(job: Job, record: Record) -> numpy.ndarray:
+def _read_record(job: Job, record: Record) -> numpy.ndarray | None:
+    if record.image is None:
+        return None
     path = job.manifest.image_path(record)
     try:
         return read_pixels(path, job.encoder.view)

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from mmx.store.images import ImageError
 Encode = Callable[[nn.Module, Batch], Tensor]
 Keep = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Read = Callable[[Tensor], Mapping[str, Tensor]]
+T = TypeVar("T")
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
@@ -122,7 +124,7 @@ class _Embedder:
         whole, batches = None, KeptBatches()
         with self.reporter.progress(f"embedding {unit}", len(items), unit) as progress:
             done = 0
-            for fields in _read_ahead(read, parts):
+            for fields in read_parts(read, parts):
                 batch = Batch(**fields).to(self.device)
                 with self._autocast():
                     kept = {} if keep is None else dict(keep(self.model, batch))
@@ -142,7 +144,7 @@ class _Embedder:
         return nullcontext() if kind is None else torch.autocast(self.device.type, dtype=kind)
 
 
-def _read_ahead(read: Read, parts: Sequence[Tensor]) -> Iterator[Mapping[str, Tensor]]:
+def read_parts(read: Callable[[Tensor], T], parts: Sequence[Tensor]) -> Iterator[T]:
     """The batches in order, read by a thread a spare core: decoding and copying let go of the interpreter."""
     threads = max(default_workers(), 1)
     waiting: deque[Future] = deque()
@@ -162,13 +164,13 @@ def _read_images(data: SplitData, rows: Tensor) -> Mapping[str, Tensor]:
     try:
         return data.images.read(rows, None)
     except ImageError as error:
-        name, reason = _unreadable(data, rows, error)
+        name, reason = name_unreadable(data, rows, error)
         raise DataError(
             f"'{name}' cannot be read: {reason}. Put it back, or prepare the dataset again."
         ) from error
 
 
-def _unreadable(data: SplitData, rows: Tensor, error: ImageError) -> tuple[str, ImageError]:
+def name_unreadable(data: SplitData, rows: Tensor, error: ImageError) -> tuple[str, ImageError]:
     """The first picture of a batch that cannot be read, and why."""
     for row in rows:
         try:

@@ -18,6 +18,7 @@ from mmx.core.batch import Batch
 from mmx.core.errors import DataError, ResourceError, UsageError
 from mmx.core.method import Stage
 from mmx.core.seed import derive_seed
+from mmx.engine.post_images import PostImages
 from mmx.engine.split_data import PixelImages, SplitData
 from mmx.store.images import ImageError
 
@@ -56,7 +57,8 @@ class TrainingOrder:
         """
         self._offsets = data.caption_offsets.numpy()
         counts = numpy.diff(self._offsets)
-        self._rows = numpy.flatnonzero((counts > 0) & [record.image is not None for record in data.records])
+        readable = [data.posts or record.image is not None for record in data.records]
+        self._rows = numpy.flatnonzero((counts > 0) & readable)
         each = stage.captions_per_image
         self._taken = counts if each is None else numpy.minimum(counts, each)
         lengths = data.texts.lengths if stage.bucket > 1 else None
@@ -171,7 +173,8 @@ def read_ahead(
         ResourceError: when a process died.
     """
     reader = BatchReader(data, order)
-    decoding = isinstance(data.images, PixelImages)
+    images = data.images.pictures if isinstance(data.images, PostImages) else data.images
+    decoding = isinstance(images, PixelImages)
     count = default_workers() if workers is None else workers
     batches = _by_processes(reader, places, count) if decoding and count else _by_thread(reader, places)
     try:

@@ -62,6 +62,7 @@ def rate_scale(schedule: Schedule, step: int, steps: int, plateau_scale: float =
     The warm-up rises in a line, 1/w at the first of its w steps and 1 at the last. After it,
 
         cosine(t) = floor + (1 - floor) (1 + cos(pi t)) / 2    t = 0 after the warm-up, 1 at the end
+        linear(t) = floor + (1 - floor) (1 - t)
 
     Raises:
         ValueError: for a schedule of another kind.
@@ -76,4 +77,7 @@ def rate_scale(schedule: Schedule, step: int, steps: int, plateau_scale: float =
     if schedule.kind == "cosine":
         way = (step - warm) / max(steps - warm, 1)
         return schedule.floor + (1 - schedule.floor) * (1 + math.cos(math.pi * way)) / 2
-    raise ValueError(f"there is no schedule '{schedule.kind}'. There are: constant, cosine, plateau.")
+    if schedule.kind == "linear":
+        way = (step - warm) / max(steps - warm, 1)
+        return schedule.floor + (1 - schedule.floor) * (1 - way)
+    raise ValueError(f"there is no schedule '{schedule.kind}'. There are: constant, cosine, linear, plateau.")

@@ -24,7 +24,8 @@ from mmx.store.features import FeatureStore
 from mmx.store.images import read_pixels
 from mmx.store.shard import MIRRORED
 
-PADDING = {"token_ids": 0, "concept_ids": -1}
+PADDING = {"token_ids": 0}
+"""By field; -1 where nothing else is said."""
 
 
 class ImageSource(Protocol):
@@ -51,7 +52,8 @@ class TextSource(Protocol):
 class PixelImages:
     """Pictures decoded when they are asked for."""
 
-    paths: Sequence[Path]
+    paths: Sequence[Path | None]
+    """None where a record has no picture, and none is asked for."""
     view: View
     augment: str = "none"
     beside: "FeatureImages | None" = None
@@ -108,7 +110,7 @@ class NumberTexts:
     """
 
     def __init__(self, numbers: Mapping[str, Sequence[Sequence[int]]]) -> None:
-        """Take the numbers of every caption, by Batch field: `token_ids`, `concept_ids`."""
+        """Take the numbers of every caption, by Batch field: `token_ids`, `concept_ids` and others."""
         self._flat = {
             field: torch.tensor([number for row in rows for number in row], dtype=torch.int64)
             for field, rows in numbers.items()
@@ -123,8 +125,8 @@ class NumberTexts:
         return self._offsets["token_ids"].diff() if "token_ids" in self._offsets else None
 
     def read(self, captions: Tensor) -> dict[str, Tensor]:
-        """[C] -> token_ids [C, L] padded with 0, with token_mask [C, L], and concept_ids [C, M] padded with
-        -1, as far as they are there.
+        """[C] -> token_ids [C, L] padded with 0, with token_mask [C, L], and the other fields padded with -1,
+        as far as they are there.
         """
         read = {}
         for field in self._flat:
@@ -138,7 +140,7 @@ class NumberTexts:
         lengths = ends - begins
         place = torch.arange(int(lengths.max()) if len(lengths) else 0)
         mask = place < lengths[:, None]
-        padded = torch.full(mask.shape, PADDING[field])
+        padded = torch.full(mask.shape, PADDING.get(field, -1))
         padded[mask] = self._flat[field][(begins[:, None] + place)[mask]]
         return padded, mask
 
@@ -191,6 +193,8 @@ class SplitData:
     records: Sequence[Record]
     images: ImageSource
     texts: TextSource
+    posts: bool = False
+    """Whether the records are posts, which are read without a picture too."""
 
     @cached_property
     def caption_offsets(self) -> Tensor:

@@ -44,6 +44,8 @@ class TrainOptions:
     seed: int = 0
     device: torch.device = CPU
     precision: str = "fp32"
+    metric: str | None = None
+    """What weights are selected by on val; None for the task's own metric."""
     workers: int | None = None
     """Processes that decode pictures; None takes the cores less one."""
     log_every: int = 10
@@ -135,7 +137,7 @@ class _Training:
     def __post_init__(self) -> None:
         self.accelerator = _open_accelerator(self.options)
         self.model.to(self.accelerator.device)
-        self.metric_name = self.method.tasks[0].primary_metric
+        self.metric_name = self.options.metric or self.method.tasks[0].primary_metric
         self.steps = sum(plan.steps for plan in self.plans)
         self.clock = self.saved = time.monotonic()
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmx.nn.sparse_attention import Pattern
+
 SHORT = 64
 """On a CPU, up to so many keys are attended to by plain products: both ways together they take 0.9 of the
 fused kernel's time in float32, and 0.3 of it in bfloat16, at 36 keys.
@@ -18,14 +20,16 @@ class MultiHeadAttention(nn.Module):
     """Lets each query gather values from the keys that it agrees with.
 
     weights = softmax_k(q . k / sqrt(D / H))        sums to 1 over the keys there are, exactly 0 on padding
+
+    With a pattern, over those of them that it lets a query look at; queries are then the keys themselves.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, pattern: Pattern | None = None) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be shared evenly by {heads} heads")
         self.heads = heads
-        self.dropout = dropout
+        self.dropout, self.pattern = dropout, pattern
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -39,7 +43,9 @@ class MultiHeadAttention(nn.Module):
         """What those three layers gave: [B, Q, D], twice [B, K, D], and [B, K] bool -> [B, Q, D]."""
         query, key, value = self._split(query), self._split(key), self._split(value)
         dropout = self.dropout if self.training else 0.0
-        if query.device.type == "cpu" and key.shape[2] <= SHORT:
+        if self.pattern is not None and query.shape[2] > self.pattern.dense_rows:
+            gathered = self.pattern(query, key, value, key_mask, dropout)
+        elif query.device.type == "cpu" and key.shape[2] <= SHORT:
             weights = functional.dropout(_look(query, key, key_mask), dropout)
             gathered = weights.to(value.dtype) @ value
         else:
@@ -50,7 +56,11 @@ class MultiHeadAttention(nn.Module):
 
     def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         """[B, Q, D], [B, K, D], [B, K] bool -> [B, H, Q, K]: how much each head of a query looks at a key."""
-        return _look(self._split(self.query(queries)), self._split(self.key(keys)), key_mask)
+        return self.compare(self.query(queries), self.key(keys), key_mask)
+
+    def compare(self, query: Tensor, key: Tensor, key_mask: Tensor) -> Tensor:
+        """The same of what those two layers gave."""
+        return _look(self._split(query), self._split(key), key_mask)
 
     def _split(self, values: Tensor) -> Tensor:
         """[B, K, D] -> [B, H, K, D / H]."""
@@ -71,10 +81,17 @@ class SelfAttentionBlock(nn.Module):
     z = y + W2 GELU(W1 LN(y))        W1 widens four times
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, expansion: int = 4) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        expansion: int = 4,
+        pattern: Pattern | None = None,
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = MultiHeadAttention(width, heads, dropout)
+        self.attention = MultiHeadAttention(width, heads, dropout, pattern)
         self.feedforward_norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, expansion * width)
         self.narrow = nn.Linear(expansion * width, width)

@@ -53,7 +53,7 @@ def draw_curves(log_path: Path, out_path: Path, metric: str | None = None) -> No
     panels = figure.subplots(1, len(drawn))
     for panel, (title, curves) in zip(panels, drawn.items(), strict=True):
         _draw_panel(panel, title, curves, starts)
-    _save(figure, out_path)
+    save_figure(figure, out_path)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -155,6 +155,11 @@ def _short(name: str) -> str:
     return name.removeprefix("loss/").removeprefix("lr/").removeprefix("val/")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        ResourceError: when the disk is full or closed; the old file stays as it was.
+    """
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")

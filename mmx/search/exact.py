@@ -38,17 +38,9 @@ def top_k(
         ArtifactError: when the widths differ.
         DataError: when a row of the gallery holds NaN.
     """
-    if k < 0 or block < 1:
-        raise UsageError(
-            f"k={k} with a block of {block} rows is not possible. k is at least 0, a block at least 1."
-        )
-    if queries.shape[1] != gallery.shape[1]:
-        raise ArtifactError(
-            f"queries are {queries.shape[1]} wide, the gallery is {gallery.shape[1]} wide. "
-            "They come from different encoders: make the gallery again."
-        )
-    queries = queries.float()
-    _refuse_directionless(queries, names)
+    if block < 1:
+        raise UsageError(f"a block of {block} rows is not possible. It is at least 1.")
+    queries = check_queries(queries, gallery, k, names)
     k = min(k, len(gallery))
     if k == 0 or len(queries) == 0:
         return queries.new_empty(len(queries), k), torch.empty(
@@ -56,6 +48,25 @@ def top_k(
         )
     parts = [_top_k_of_some(some, gallery, k, block) for some in queries.split(QUERIES_AT_ONCE)]
     return torch.cat([scores for scores, _ in parts]), torch.cat([rows for _, rows in parts])
+
+
+def check_queries(queries: Tensor, gallery: Tensor, k: int, names: Sequence[str] | None = None) -> Tensor:
+    """The queries in float32, if so many hits can be looked for with them.
+
+    Raises:
+        UsageError: when k is negative, or a query is zero or holds NaN or infinity.
+        ArtifactError: when the widths differ.
+    """
+    if k < 0:
+        raise UsageError(f"k={k} is not possible. It is at least 0.")
+    if queries.shape[1] != gallery.shape[1]:
+        raise ArtifactError(
+            f"queries are {queries.shape[1]} wide, the gallery is {gallery.shape[1]} wide. "
+            "They come from different encoders: make the gallery again."
+        )
+    queries = queries.float()
+    _refuse_directionless(queries, names)
+    return queries
 
 
 def _refuse_directionless(queries: Tensor, names: Sequence[str] | None) -> None:
@@ -75,10 +86,10 @@ def _top_k_of_some(queries: Tensor, gallery: Tensor, k: int, block: int) -> tupl
         raise DataError(
             f"row {_unusable_row(gallery, block)} of the gallery holds NaN or infinity. Make it again."
         )
-    exact_scores, length = _rescore(queries, gallery, rows)
+    exact_scores, length = _rescored(queries, gallery, rows)
     # Two rounding errors of a float32 inner product: no row below this line can belong to the true k best.
     line = scores[:, k - 1] - (queries.shape[1] + 2) * 2.0**-23 * queries.norm(dim=1) * length
-    best_scores, best_rows = _best(exact_scores, rows, k)
+    best_scores, best_rows = best(exact_scores, rows, k)
     if kept < len(gallery):
         for query in (scores[:, -1] >= line).nonzero().flatten().tolist():
             settled = _settle_ties(queries[query], gallery, k, block, line[query])
@@ -121,12 +132,25 @@ def _settle_ties(query: Tensor, gallery: Tensor, k: int, block: int, line: Tenso
         fresh = query @ _as_queries(gallery[start : start + block], query).T
         near = ((fresh >= line).nonzero().flatten() + start)[None]
         rows = torch.cat([rows, near], dim=1)
-        scores = torch.cat([scores, _rescore(query[None], gallery, near)[0]], dim=1)
-        scores, rows = _best(scores, rows, min(k, rows.shape[1]))
+        scores = torch.cat([scores, rescore(query[None], gallery, near)], dim=1)
+        scores, rows = best(scores, rows, min(k, rows.shape[1]))
     return scores[0], rows[0]
 
 
-def _rescore(queries: Tensor, gallery: Tensor, rows: Tensor) -> tuple[Tensor, float]:
+def rescore(queries: Tensor, gallery: Tensor, rows: Tensor) -> Tensor:
+    """[Q, D], [N, D], rows [Q, M] -> scores [Q, M] float32, the inner products in float64.
+
+    Raises:
+        DataError: when one of the rows holds NaN or infinity.
+    """
+    scores, _ = _rescored(queries, gallery, rows)
+    if not scores.isfinite().all():
+        bad = int(rows.flatten()[(~scores.isfinite()).flatten().nonzero()[0]])
+        raise DataError(f"row {bad} of the gallery holds NaN or infinity. Make it again.")
+    return scores
+
+
+def _rescored(queries: Tensor, gallery: Tensor, rows: Tensor) -> tuple[Tensor, float]:
     """[Q, D], [N, D], rows [Q, M] -> scores [Q, M], and the greatest length among those rows.
 
     Each score is summed by itself, so that it depends on its two vectors alone.
@@ -141,8 +165,8 @@ def _rescore(queries: Tensor, gallery: Tensor, rows: Tensor) -> tuple[Tensor, fl
     return torch.cat(scores).view(rows.shape), greatest
 
 
-def _best(scores: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of the candidates: falling scores, then rising rows."""
+def best(scores: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of the candidates [Q, M]: falling scores, then rising rows."""
     rows, order = rows.sort(dim=1)
     scores, ranking = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
     return scores[:, :k], rows.gather(1, ranking)[:, :k]

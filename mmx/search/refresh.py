@@ -11,13 +11,18 @@ from torch import Tensor
 
 from mmx.core.reporter import Progress, Reporter
 from mmx.search.photos import Photo, digest
-from mmx.store.index import Entry, Gallery
+from mmx.store.entries import Entry
+from mmx.store.images import date_taken
+from mmx.store.index import Gallery
 
 Encode = Callable[[Sequence[Path], Reporter], tuple[Tensor, list[tuple[int, str]]]]
 
 PIECE = 256
 """Photos encoded between two looks at the clock."""
 SAVE_SECONDS = 30.0
+"""After so long unfinished work is saved, so that a kill costs no more than that."""
+SAVE_SHARE = 20
+"""Unfinished work is saved no oftener than leaves this many times the writing for the encoding."""
 JUST_NOW_NS = 2_000_000_000
 """A file changed this shortly before it was listed may change again within one tick of the disk's clock."""
 
@@ -37,7 +42,6 @@ def refresh(
     encode: Encode,
     save: Callable[[Gallery], None],
     reporter: Reporter,
-    save_seconds: float = SAVE_SECONDS,
 ) -> tuple[Gallery, Changes]:
     """The gallery of these photos, equal to one made from nothing.
 
@@ -49,21 +53,23 @@ def refresh(
         encode: (paths, reporter) -> vectors [n, D] of the readable ones, (place, reason) of the others.
         save: keeps a gallery.
         reporter: hears of the progress.
-        save_seconds: time after which unfinished work is saved, so that a kill costs no more than that.
     """
     known = _Known(old)
     listed = [known.entry(photo) for photo in photos]
     missing = list({known.key(entry): entry for entry in listed if known.is_new(entry)}.values())
-    saved = time.monotonic()
+    saved, pause = time.monotonic(), SAVE_SECONDS
     if missing:
         with reporter.progress("encode photos", len(missing), "photos") as bar:
             for start in range(0, len(missing), PIECE):
                 known.learn(missing[start : start + PIECE], encode, _OneBar(bar, reporter))
-                if time.monotonic() - saved >= save_seconds and start + PIECE < len(missing):
+                began = time.monotonic()
+                if began - saved >= pause and start + PIECE < len(missing):
                     save(known.gallery(listed, complete=False))
                     saved = time.monotonic()
+                    pause = max(SAVE_SECONDS, SAVE_SHARE * (saved - began))
     fresh = known.gallery(listed, complete=True)
-    if not old.complete or (fresh.entries, fresh.unreadable) != (old.entries, old.unreadable):
+    same = fresh.entries is old.entries and tuple(fresh.unreadable) == tuple(old.unreadable)
+    if not (same and old.complete):
         save(fresh)
     ids = {entry.id for entry in listed}
     removed = sum(entry.id not in ids for entry in (*old.entries, *old.unreadable))
@@ -74,11 +80,11 @@ class _Known:
     """Vectors and faults by the content of files, whatever their names."""
 
     def __init__(self, old: Gallery) -> None:
-        self._old = old
-        self._entries = {entry.id: entry for entry in (*old.entries, *old.unreadable)}
+        self._old, self._old_entries = old, tuple(old.entries)
+        self._entries = {entry.id: entry for entry in (*self._old_entries, *old.unreadable)}
         self._pool = [old.image_vectors]
-        self._rows = {entry.digest: row for row, entry in enumerate(old.entries)}
-        self._pooled = len(old.entries)
+        self._rows = {entry.digest: row for row, entry in enumerate(self._old_entries)}
+        self._pooled = len(self._old_entries)
         self._reasons = {entry.digest: entry.reason for entry in old.unreadable if entry.digest}
         self._now_ns = time.time_ns()
 
@@ -92,7 +98,8 @@ class _Known:
         settled = photo.mtime_ns < self._now_ns - JUST_NOW_NS
         same = before is not None and (before.size, before.mtime_ns) == (photo.size, photo.mtime_ns)
         content = before.digest if before and same and settled and before.digest else digest(photo.path)
-        return Entry(photo.id, str(photo.path), (), photo.size, photo.mtime_ns, content)
+        taken = before.taken if before and before.digest == content else date_taken(photo.path)
+        return Entry(photo.id, str(photo.path), (), photo.size, photo.mtime_ns, taken, content)
 
     def is_new(self, entry: Entry) -> bool:
         """Whether neither a vector nor a fault is known of it."""
@@ -120,12 +127,14 @@ class _Known:
         good = tuple(entry for entry in listed if self.key(entry) in self._rows)
         faults = ((entry, self._reasons.get(self.key(entry), "")) for entry in listed)
         bad = tuple(replace(entry, reason=reason) for entry, reason in faults if reason)
-        if good == self._old.entries:
+        if good == self._old_entries:
             return replace(self._old, unreadable=bad, complete=complete)
         filled = [vectors for vectors in self._pool if len(vectors)]
         rows = torch.tensor([self._rows[self.key(entry)] for entry in good], dtype=torch.int64)
         vectors = torch.cat(filled).index_select(0, rows) if good else torch.empty(0, 0)
-        return replace(self._old, entries=good, unreadable=bad, image_vectors=vectors, complete=complete)
+        return replace(
+            self._old, entries=good, unreadable=bad, image_vectors=vectors, complete=complete, codes=None
+        )
 
 
 class _OneBar:

@@ -45,13 +45,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Fill a model with the weights of a file.
+    """Fill a model with the weights of a file; those of half precision become the model's.
 
     Raises:
         ArtifactError: when the file is broken, or its names, shapes or types are not the model's.
     """
-    tensors = read_weights(path)
-    check_fit(path, tensors, model.state_dict())
+    wanted = model.state_dict()
+    tensors = _widened(read_weights(path), wanted)
+    check_fit(path, tensors, wanted)
     model.load_state_dict(tensors)
 
 
@@ -61,7 +62,8 @@ def load_part(path: Path, model: nn.Module) -> None:
     Raises:
         ArtifactError: when the file is broken, or has a weight that the model has not.
     """
-    tensors, wanted = read_weights(path), model.state_dict()
+    wanted = model.state_dict()
+    tensors = _widened(read_weights(path), wanted)
     check_fit(path, tensors, {name: tensor for name, tensor in wanted.items() if name in tensors})
     model.load_state_dict(tensors, strict=False)
 
@@ -83,7 +85,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tens
         if there.shape != tensor.shape or there.dtype != tensor.dtype:
             raise ArtifactError(
                 f"'{path}' does not fit the model: '{name}' is {_form(there)}, "
-                f"the model's is {_form(tensor)}. It was made with other settings."
+                f"the model's is {_form(tensor)}. It was made with other settings, or over other captions."
             )
 
 
@@ -130,6 +132,15 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: Mapping[
     groups = optimizer.state_dict()["param_groups"]
     state = {places[name]: remembered for name, remembered in memory.items()}
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _widened(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor.float()
+        if tensor.dtype == torch.float16 and name in wanted and wanted[name].dtype == torch.float32
+        else tensor
+        for name, tensor in found.items()
+    }
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

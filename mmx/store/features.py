@@ -31,6 +31,8 @@ class FeatureStore:
         self._header = header
         self.encoder, self.modality, self.fingerprint = header.encoder, header.modality, header.fingerprint
         self.fields, self.width, self.rows = header.fields, header.width, header.total
+        self.taken_in = bool(header.source)
+        """Made elsewhere: the fingerprint is then not one of weights."""
         # files that do not say what was seen were made of square views
         self.grid_view = header.view if min(header.view) else (1, 1)
         self._buffers = Buffers()

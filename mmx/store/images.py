@@ -4,6 +4,7 @@ import stat
 import struct
 import warnings
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import numpy
@@ -19,6 +20,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".ti
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 ORIENTATION = 0x0112
 UPRIGHT = 1
+EXIF, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132
 # What the decoders raise on damaged files, found by damaging files of every format.
 DAMAGE = (
     OSError,
@@ -96,6 +98,36 @@ def _shrunk(size: tuple[int, int], view: View) -> tuple[int, int]:
     """Width and height of a picture that keeps its aspect and fits the view either way up."""
     scale = min(1.0, view.height / min(size), view.width / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def check_pixels(path: Path, most: int) -> None:
+    """Look at the size that a picture claims, before any of it is decoded.
+
+    Raises:
+        ImageError: with the reason, when it has more pixels than that, or is no picture.
+    """
+    _check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            width, height = opened.size
+    except UnidentifiedImageError as error:
+        raise ImageError(_what_else(path)) from error
+    except (Image.DecompressionBombError, *DAMAGE) as error:
+        raise ImageError(f"damaged ({error})") from error
+    if width * height > most:
+        raise ImageError(f"{width}x{height} pixels are more than {most:,}")
+
+
+def date_taken(path: Path) -> str:
+    """When a photo was taken by its own account, as `2026-11-21T12:00:00`; empty where it says nothing."""
+    try:
+        _check_file(path)
+        with Image.open(path, formats=FORMATS) as opened:
+            exif = opened.getexif()
+            said = exif.get_ifd(EXIF).get(TAKEN) or exif.get(CHANGED)
+        return datetime.strptime(str(said).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat() if said else ""
+    except (ImageError, UnidentifiedImageError, Image.DecompressionBombError, *DAMAGE):
+        return ""
 
 
 def _check_file(path: Path) -> None:

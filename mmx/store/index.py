@@ -1,41 +1,32 @@
 """Gallery: the encoded pictures (and captions) that can be searched, in one safetensors file.
 
-One file and one rename: whoever is killed, and whoever reads meanwhile, finds a whole gallery. Its
-tensors are `image_vectors` [N, D], `text_vectors` [C, D] if there are captions, and `entries`, which is JSON
-lines as bytes; its header says what it was made with.
+One file and one rename: whoever is killed, and whoever reads meanwhile, finds a whole gallery. Its tensors
+are `image_vectors` [N, D], `text_vectors` [C, D] if there are captions, `codes` and `steps` where there are
+many pictures, and `entries` and `unreadable`, Arrow tables as bytes; its header says what it was made with.
 """
 
-import dataclasses
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
-from mmx.core.reporter import Reporter
-from mmx.store.atomic import disk_errors, remove_leftovers
+from mmx.store.codes import Codes, round_off
+from mmx.store.entries import Captions, Entries, Entry
+from mmx.store.scope import EVERYTHING, Scope
 from mmx.store.tensors import TensorFile, save_tensors
 
-FORMAT, VERSION = "mmx-gallery", "1"
-LOCK = "lock"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One picture of a gallery. `reason` says why it has no vector; it is empty where there is one."""
-
-    id: str
-    path: str
-    captions: tuple[str, ...] = ()
-    size: int = 0
-    mtime_ns: int = 0
-    digest: str = ""
-    reason: str = ""
+FORMAT, VERSION, FIRST_VERSION = "mmx-gallery", "2", "1"
+NEEDED = ("source", "fingerprint", "complete", "made_by", "kind", "content", "sums")
+MANY = 50_000
+"""Pictures from which a gallery is scanned through codes."""
+SUMMED_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -46,19 +37,32 @@ class Gallery:
     """What was encoded: a folder, or a corpus with its split."""
     fingerprint: str
     """Of the matcher, and of the manifest where there is one."""
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     image_vectors: Tensor
     """[N, D] float32 of unit length."""
     text_vectors: Tensor | None = None
     """[C, D] float32 of unit length."""
-    unreadable: tuple[Entry, ...] = ()
+    unreadable: Sequence[Entry] = ()
     complete: bool = True
     """False while the first encoding is still under way."""
+    made_by: Mapping[str, str] | None = None
+    """`{"run": folder}` or `{"model": name}`; None where it was not kept."""
+    scope: Scope = EVERYTHING
+    """Of an indexed folder: what of it is in."""
+    kind: str = "exact"
+    """How it is searched: exact, or by a compressed index of this kind beside it."""
+    codes: Codes | None = None
+    """Of the image vectors, where there are many."""
 
     @property
-    def captions(self) -> list[tuple[Entry, str]]:
+    def captions(self) -> Sequence[tuple[Entry, str]]:
         """Each row of `text_vectors`: the picture it describes, and its words."""
-        return [(entry, caption) for entry in self.entries for caption in entry.captions]
+        return Captions(self.entries if isinstance(self.entries, Entries) else Entries.of(self.entries))
+
+    @cached_property
+    def content(self) -> str:
+        """What the image vectors are known by: their number and their checksum."""
+        return _content(self.image_vectors, checksum(self.image_vectors))
 
     def save(self, path: Path) -> None:
         """Write the gallery in one step.
@@ -68,103 +72,134 @@ class Gallery:
         """
         tensors = {
             "image_vectors": self.image_vectors,
-            "entries": _to_bytes([*self.entries, *self.unreadable]),
+            "entries": Entries.of(self.entries).to_words(),
+            "unreadable": Entries.of(self.unreadable).to_words(),
         }
         if self.text_vectors is not None:
             tensors["text_vectors"] = self.text_vectors
+        if len(self.image_vectors) >= MANY:
+            codes = round_off(self.image_vectors)
+            tensors |= {"codes": codes.codes, "steps": codes.steps}
+        sums = {name: checksum(tensor) for name, tensor in tensors.items()}
         header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "source": _escaped(self.source),
+            "source": self.source,
             "fingerprint": self.fingerprint,
+            "complete": self.complete,
+            "made_by": self.made_by,
+            "scope": dict(self.scope.rules),
+            "kind": self.kind,
+            "content": _content(self.image_vectors, sums["image_vectors"]),
+            "sums": sums,
         }
-        save_tensors(path, tensors, {**header, "complete": str(self.complete).lower()})
+        # Plain ASCII: a path need not be valid UTF-8, and a header must be.
+        about = {"format": FORMAT, "version": VERSION, "gallery": json.dumps(header)}
+        save_tensors(path, tensors, about)
 
     @classmethod
-    def open(cls, path: Path, fingerprint: str) -> "Gallery":
-        """A gallery with its vectors memory-mapped.
+    def open(cls, path: Path, fingerprint: str | None = None) -> "Gallery":
+        """A gallery with its vectors memory-mapped; with None made by whatever it was.
 
         Raises:
             ArtifactError: when it is absent, broken, of another version, or made with another fingerprint.
         """
         file = TensorFile(path)
-        found = (file.metadata.get("format"), file.metadata.get("version"))
-        if found != (FORMAT, VERSION):
+        header = read_header(file)
+        if fingerprint not in (None, header["fingerprint"]):
             raise ArtifactError(
-                f"'{path}' is '{found[0]}' of version '{found[1]}', not '{FORMAT}' of version '{VERSION}'."
+                f"'{path}' was made with '{header['fingerprint']}', but what searches now is '{fingerprint}'."
             )
-        made_with = file.metadata.get("fingerprint")
-        if made_with != fingerprint:
-            raise ArtifactError(
-                f"'{path}' was made with '{made_with}', but what searches now is '{fingerprint}'."
-            )
-        entries = _from_bytes(file.read("entries"), path)
+        entries, unreadable = _entries(file, header)
         gallery = cls(
-            source=json.loads(f'"{file.metadata.get("source", "")}"'),
-            fingerprint=fingerprint,
-            entries=tuple(entry for entry in entries if not entry.reason),
+            source=header["source"],
+            fingerprint=header["fingerprint"],
+            entries=entries,
             image_vectors=file.read("image_vectors"),
             text_vectors=file.read("text_vectors") if "text_vectors" in file.names else None,
-            unreadable=tuple(entry for entry in entries if entry.reason),
-            complete=file.metadata.get("complete") == "true",
+            unreadable=unreadable,
+            complete=header["complete"],
+            made_by=header["made_by"],
+            scope=Scope(header["scope"]),
+            kind=header["kind"],
+            codes=Codes(file.read("codes"), file.read("steps")) if "codes" in file.names else None,
         )
         gallery._check(path)
+        if "content" in header:
+            vars(gallery)["content"] = header["content"]
         return gallery
 
     def _check(self, path: Path) -> None:
         rows = len(self.entries)
-        texts = len(self.captions) if self.text_vectors is not None else None
-        for name, vectors, expected in (
-            ("image", self.image_vectors, rows),
-            ("text", self.text_vectors, texts),
-        ):
-            if vectors is not None and (
-                vectors.dim() != 2 or len(vectors) != expected or vectors.dtype != torch.float32
-            ):
-                shape = f"{vectors.dtype} {list(vectors.shape)}"
+        expected = {
+            "image": (self.image_vectors, torch.float32, (rows, self.image_vectors.shape[-1])),
+            "text": (self.text_vectors, torch.float32, (len(self.captions), self.image_vectors.shape[-1])),
+            "code": (self.codes and self.codes.codes, torch.int8, tuple(self.image_vectors.shape)),
+            "step": (self.codes and self.codes.steps, torch.float32, (rows,)),
+        }
+        for name, (vectors, kind, shape) in expected.items():
+            if vectors is not None and (vectors.dtype != kind or tuple(vectors.shape) != shape):
+                found = f"{vectors.dtype} {list(vectors.shape)}"
                 raise ArtifactError(
-                    f"the {name} vectors of '{path}' are {shape}, where {expected} rows are listed."
+                    f"the {name} vectors of '{path}' are {found}, where {shape[0]} rows are listed."
                 )
 
 
-@contextmanager
-def one_writer(folder: Path, reporter: Reporter) -> Iterator[None]:
-    """Wait until no other process makes the gallery of this folder; what killed writers left is removed.
+def read_header(file: TensorFile) -> dict[str, Any]:
+    """What the header of a gallery says.
 
     Raises:
-        ResourceError: when the folder cannot be written.
+        ArtifactError: when it is no gallery, or of another version.
     """
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        # The lock belongs to the open file, so that the system gives it back when its holder is killed.
-        file = (folder / LOCK).open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            reporter.info(f"another mmx is at work on '{folder}': waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        remove_leftovers(folder)
-        yield
-
-
-def _escaped(text: str) -> str:
-    """A name as plain ASCII, since a path need not be valid UTF-8 and a header must be."""
-    return json.dumps(text)[1:-1]
-
-
-def _to_bytes(entries: Sequence[Entry]) -> Tensor:
-    lines = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
-    return (
-        torch.frombuffer(bytearray(lines.encode("ascii")), dtype=torch.uint8)
-        if lines
-        else torch.empty(0, dtype=torch.uint8)
-    )
-
-
-def _from_bytes(data: Tensor, path: Path) -> list[Entry]:
+    found = (file.metadata.get("format"), file.metadata.get("version"))
+    if found == (FORMAT, FIRST_VERSION):
+        return _first_header(file)
+    if found != (FORMAT, VERSION):
+        raise ArtifactError(
+            f"'{file.path}' is '{found[0]}' of version '{found[1]}', not '{FORMAT}' of version '{VERSION}'."
+        )
     try:
-        lines = [json.loads(line) for line in data.numpy().tobytes().splitlines()]
-        return [Entry(**{**line, "captions": tuple(line["captions"])}) for line in lines]
+        header = json.loads(file.metadata["gallery"])
+        Scope(dict(header["scope"]))
+        return {**header, **{name: header[name] for name in NEEDED}}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"'{file.path}' has a header that cannot be read ({error}).") from error
+
+
+def checksum(tensor: Tensor) -> int:
+    """CRC-32 of the numbers as they lie on the disk."""
+    data, found = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy(), 0
+    for start in range(0, len(data), SUMMED_AT_ONCE):
+        found = zlib.crc32(data[start : start + SUMMED_AT_ONCE], found)
+    return found
+
+
+def _content(vectors: Tensor, sum: int) -> str:
+    return f"{len(vectors)}-{sum:08x}"
+
+
+def _entries(file: TensorFile, header: Mapping[str, Any]) -> tuple[Entries, Entries]:
+    try:
+        if "sums" not in header:
+            return _first_entries(file)
+        return Entries.from_words(file.read("entries")), Entries.from_words(file.read("unreadable"))
     except (ValueError, TypeError, KeyError) as error:
-        raise ArtifactError(f"the entries of '{path}' cannot be read ({error}).") from error
+        raise ArtifactError(f"the entries of '{file.path}' cannot be read ({error}).") from error
+
+
+def _first_header(file: TensorFile) -> dict[str, Any]:
+    """Of a gallery of the first version, which said less; it held the whole folder."""
+    return {
+        "source": json.loads(f'"{file.metadata.get("source", "")}"'),
+        "fingerprint": file.metadata.get("fingerprint"),
+        "complete": file.metadata.get("complete") == "true",
+        "made_by": None,
+        "scope": dict(EVERYTHING.rules),
+        "kind": "exact",
+    }
+
+
+def _first_entries(file: TensorFile) -> tuple[Entries, Entries]:
+    """Those with a vector and those without; of the first version, which kept them as lines of JSON."""
+    lines = [json.loads(line) for line in file.read("entries").numpy().tobytes().splitlines()]
+    entries = [Entry(**{**line, "captions": tuple(line["captions"])}) for line in lines]
+    good = Entries.of(entry for entry in entries if not entry.reason)
+    return good, Entries.of(entry for entry in entries if entry.reason)

@@ -26,7 +26,7 @@ from mmx.core.assets import NO_ASSETS, Assets
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.store.assets import assets_fingerprint, load_assets, save_assets
 from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers, write_json
-from mmx.store.checkpoint import load_part, load_weights, save_weights
+from mmx.store.checkpoint import load_part, load_weights, read_weights, save_weights
 from mmx.store.lock import exclusive
 from mmx.store.provenance import commit, versions
 
@@ -130,9 +130,26 @@ class RunFolder:
         Raises:
             ResourceError: when the disk is full; the weights kept before stay as they were.
         """
+        self.write_weights(model.state_dict(), metrics)
+
+    def write_weights(self, tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> None:
+        """Keep named tensors as the weights, and then what they reach; recorded evaluations stay.
+
+        Raises:
+            ResourceError: when the disk is full; the weights kept before stay as they were.
+        """
         recorded = {name: value for name, value in self.metrics().items() if name == "evaluations"}
-        save_weights(self.weights, model.state_dict(), {"method": self.facts["method"]})
+        save_weights(self.weights, tensors, {"method": self.facts["method"]})
         write_json(self.path / "metrics.json", {**metrics, **recorded})
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """The weights by name.
+
+        Raises:
+            ArtifactError: when there are none, or they are broken.
+        """
+        self._need_weights()
+        return read_weights(self.weights)
 
     def load_weights(self, model: nn.Module) -> None:
         """Fill a model with the best weights.

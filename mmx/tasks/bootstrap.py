@@ -1,7 +1,10 @@
-"""How sure a recall is: intervals and paired tests that treat an image with all its captions as one draw.
+"""How sure a number is: intervals and paired tests that treat an image with all its captions as one draw.
+
+Where images share an identity, all that is of one identity is one draw.
 
 Source: percentile bootstrap over clusters (Efron & Tibshirani 1993); sign flips of clusters (Fisher 1935).
-Shapes: N images, C captions, G groups (clusters), M metrics: the six recalls and rsum.
+Shapes: N images, C captions, G groups (clusters), V values a query has, M metrics: the values' means, and of
+recalls their sum.
 """
 
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ import numpy
 from numpy import ndarray
 from torch import Tensor
 
+from mmx.tasks import person_search
 from mmx.tasks.recall import CUTOFFS, DIRECTIONS, NO_ANSWER, Ranks
 
 RESAMPLES = 2_000
@@ -25,7 +29,7 @@ METRICS = (*(f"{direction}_recall@{k}" for direction in DIRECTIONS for k in CUTO
 
 DEFINITIONS = {
     "interval": f"Intervals: {LEVEL:.0%} percentile bootstrap, {RESAMPLES:,} resamples of whole images "
-    "(an image is drawn with all its captions).",
+    "(an image is drawn with all its captions; images of one identity together).",
     "paired": "Difference: the first run less the second on the same queries, with its paired interval; "
     f"p: two-sided, {PERMUTATIONS:,} sign flips of whole images.",
 }
@@ -45,7 +49,7 @@ class Difference:
 def intervals(
     ranks: Ranks, image_group: Tensor, text_group: Tensor, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Ranks, [N], [C] -> the 95% interval of each recall and of rsum, in percent.
+    """Ranks, [N], [C] -> the 95% interval of each metric, in percent; recalls, or those of person search.
 
     Raises:
         ValueError: when the groups are not those of the ranks, or nothing has a right answer.
@@ -55,7 +59,7 @@ def intervals(
         clusters.metrics(counts, clusters.hits) for counts in _resamples(clusters.number, resamples, seed)
     ]
     low, high = _percentiles(numpy.concatenate(values))
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(METRICS)}
+    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(clusters.names)}
 
 
 def paired_test(
@@ -67,59 +71,65 @@ def paired_test(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> dict[str, Difference]:
-    """Ranks of two runs over the same queries, [N], [C] -> the difference of each recall and of rsum.
+    """Ranks of two runs over the same queries, [N], [C] -> the difference of each metric.
 
     Raises:
         ValueError: when the two are not over the same queries.
     """
     ours, theirs = _Clusters(ranks, image_group, text_group), _Clusters(other, image_group, text_group)
-    if not numpy.array_equal(ours.queries, theirs.queries):
+    if ours.names != theirs.names or not numpy.array_equal(ours.queries, theirs.queries):
         raise ValueError("the two runs answer different queries")
     change = ours.hits - theirs.hits
     seen = ours.metrics(numpy.ones((1, ours.number)), change)[0]
     drawn = [ours.metrics(counts, change) for counts in _resamples(ours.number, resamples, seed)]
     low, high = _percentiles(numpy.concatenate(drawn))
-    larger = numpy.zeros(len(METRICS))
+    larger = numpy.zeros(len(ours.names))
     for signs in _signs(ours.number, permutations, seed):
         larger += (numpy.abs(ours.flipped(signs, change)) >= numpy.abs(seen) - EQUAL).sum(0)
     p = (1 + larger) / (1 + permutations)
     return {
         name: Difference(float(seen[place]), float(low[place]), float(high[place]), float(p[place]))
-        for place, name in enumerate(METRICS)
+        for place, name in enumerate(ours.names)
     }
 
 
 class _Clusters:
-    """What each group of images adds: `hits` [G, 6] within each cutoff, `queries` [G, 2] with an answer."""
+    """What each group of images adds: sums of values `hits` [G, V], and `queries` [G, V] with an answer."""
 
     def __init__(self, ranks: Ranks, image_group: Tensor, text_group: Tensor) -> None:
         groups = {"i2t": image_group.numpy(), "t2i": text_group.numpy()}
         known = numpy.unique(numpy.concatenate(list(groups.values())))
         self.number = len(known)
+        self.names = METRICS if ranks.lists is None else person_search.METRICS
         hits, queries = [], []
-        for direction in DIRECTIONS:
+        for direction in DIRECTIONS if ranks.lists is None else ("t2i",):
             places, group = getattr(ranks, direction).numpy(), groups[direction]
             if places.shape != group.shape:
                 raise ValueError(f"{len(places)} ranks of {direction} have {len(group)} groups")
             cluster, answered = numpy.searchsorted(known, group), places != NO_ANSWER
             if not answered.any():
                 raise ValueError(f"no {direction} query has a right answer")
-            queries.append(self._sum(cluster, answered))
-            hits += [self._sum(cluster, answered & (places < k)) for k in CUTOFFS]
+            values = [places < k for k in CUTOFFS]
+            if ranks.lists is not None:
+                values += [ranks.lists.precision.numpy(), ranks.lists.inverse.numpy()]
+            hits += [self._sum(cluster, numpy.where(answered, value, 0.0)) for value in values]
+            queries += [self._sum(cluster, answered)] * len(values)
         self.hits, self.queries = numpy.stack(hits, 1), numpy.stack(queries, 1)
 
     def metrics(self, counts: ndarray, hits: ndarray) -> ndarray:
-        """[draws, G] times each cluster is drawn, [G, 6] -> [draws, M] in percent; NaN where none is."""
+        """[draws, G] times each cluster is drawn, [G, V] -> [draws, M] in percent; NaN where none is."""
         return self._percent(counts @ hits, counts @ self.queries)
 
     def flipped(self, signs: ndarray, change: ndarray) -> ndarray:
-        """[draws, G] of +1 and -1, [G, 6] -> [draws, M]: the change had the clusters been swapped so."""
+        """[draws, G] of +1 and -1, [G, V] -> [draws, M]: the change had the clusters been swapped so."""
         return self._percent(signs @ change, self.queries.sum(0, keepdims=True))
 
     def _percent(self, hits: ndarray, queries: ndarray) -> ndarray:
         with numpy.errstate(invalid="ignore"):
-            recalls = 100.0 * hits / numpy.repeat(queries, len(CUTOFFS), axis=1)
-        return numpy.concatenate([recalls, recalls.sum(1, keepdims=True)], axis=1)
+            means = 100.0 * hits / queries
+        if self.names is not METRICS:
+            return means
+        return numpy.concatenate([means, means.sum(1, keepdims=True)], axis=1)
 
     def _sum(self, cluster: ndarray, marks: ndarray) -> ndarray:
         return numpy.bincount(cluster, weights=marks, minlength=self.number)

@@ -43,6 +43,16 @@ SAME = 1e-12
 
 
 @dataclass(frozen=True)
+class RankLists:
+    """What the list of images of each caption is worth, all right ones counted; NaN where it has none."""
+
+    precision: Tensor
+    """[C] float64 average precision, 0..1."""
+    inverse: Tensor
+    """[C] float64 inverse negative penalty, 0..1."""
+
+
+@dataclass(frozen=True)
 class Ranks:
     """Place of the best right answer of each query, from 0; -1 for a query without a right answer."""
 
@@ -50,6 +60,8 @@ class Ranks:
     """[N] int64."""
     t2i: Tensor
     """[C] int64."""
+    lists: RankLists | None = None
+    """For data with identities, where a caption has many right images."""
 
     def answered(self, direction: str) -> Tensor:
         """Ranks of the queries that have a right answer."""

@@ -5,20 +5,22 @@ Shapes: N images, C captions, G images and Q captions of a block, W weights, P p
 
 Cosines are float64, fine scores are what they are given as, and two sums that differ by no more than the
 rounding of either are a tie. So a block's size and the order of the items change no rank, and a model that
-gives one score to everything scores 0. Besides the inputs, one block is held at a time, and of the nearest
-five numbers a pair.
+gives one score to everything scores 0. Besides the inputs, some captions' scores with all images are held at
+a time, and of the nearest five numbers a pair.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from mmx.tasks.rank_lists import Places, first_places, wrong_before
 from mmx.tasks.recall import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
     SAME,
+    RankLists,
     Ranks,
     best_scores,
     checked,
@@ -61,10 +63,14 @@ class FirstStage:
     ranks: Ranks
     same: float
     """Cosines that differ by less are a tie."""
+    places: Places | None = None
+    """Of every right image of each caption, where its whole list counts."""
 
     @classmethod
-    def of(cls, image: Tensor, text: Tensor, image_group: Tensor, text_group: Tensor) -> "FirstStage":
-        """[N, D], [C, D], [N], [C] -> the same, ranked.
+    def of(
+        cls, image: Tensor, text: Tensor, image_group: Tensor, text_group: Tensor, lists: bool = False
+    ) -> "FirstStage":
+        """[N, D], [C, D], [N], [C] -> the same, ranked; with `lists` the captions' whole lists count.
 
         Raises:
             ValueError: as for `recall.ranks`.
@@ -73,7 +79,11 @@ class FirstStage:
         image, longest_image = checked(image, image_group, "image")
         text, longest_text = checked(text, text_group, "text")
         same = SAME * longest_image * longest_text
-        return cls(image, text, image_group.cpu(), text_group.cpu(), found, same)
+        groups = image_group.cpu(), text_group.cpu()
+        places = first_places(text, image, *groups[::-1], same) if lists else None
+        if places is not None:
+            found = replace(found, lists=places.lists(len(text)))
+        return cls(image, text, *groups, found, same, places)
 
 
 def rerank(
@@ -118,16 +128,26 @@ def full_ranks(first: FirstStage, scorer: "_Scorer", weights: Tensor) -> list[Ra
     best_image = torch.stack([best_scores(scores, pair_text, len(first.text)) for scores in right])
     i2t = torch.zeros(best_text.shape, dtype=torch.int64)
     t2i = torch.zeros(best_image.shape, dtype=torch.int64)
-    for images, texts, found in scorer.blocks(len(first.image)):
-        cosine = first.text[texts].double() @ first.image[images].double().T
-        wrong = first.text_group[texts][:, None] != first.image_group[images]
+    moved = [first.places] * len(weights)
+    for texts, found in scorer.rows(len(first.image)):
+        cosine = first.text[texts].double() @ first.image.double().T
+        wrong = first.text_group[texts][:, None] != first.image_group
         for weight, factor in enumerate(weights):
-            scores = torch.where(wrong, cosine + factor * found, -torch.inf)
-            i2t[weight, images] += (scores >= best_text[weight, images] - same[weight]).sum(0)
+            scores = cosine + factor * found
+            if first.places is not None:
+                row, image = (~wrong).nonzero().unbind(1)
+                before = wrong_before(scores, ~wrong, same[weight].item())
+                moved[weight] = moved[weight].moved(texts[row], image, before)
+            scores = torch.where(wrong, scores, -torch.inf)
+            i2t[weight] += (scores >= best_text[weight] - same[weight]).sum(0)
             t2i[weight, texts] += (scores >= (best_image[weight, texts] - same[weight])[:, None]).sum(1)
     return [
-        Ranks(or_no_answer(i2t[row], best_text[row]), or_no_answer(t2i[row], best_image[row]))
-        for row in range(len(weights))
+        Ranks(
+            or_no_answer(i2t[row], best_text[row]),
+            or_no_answer(t2i[row], best_image[row]),
+            None if places is None else places.lists(len(first.text)),
+        )
+        for row, places in enumerate(moved)
     ]
 
 
@@ -152,6 +172,7 @@ def top_ranks(first: FirstStage, scorer: "_Scorer", weights: Tensor, top: int) -
         Ranks(
             of_images.ranks(of_images.cosine + factor * fine_of_images, tie, first.ranks.i2t),
             of_texts.ranks(of_texts.cosine + factor * fine_of_texts, tie, first.ranks.t2i),
+            of_texts.lists(of_texts.cosine + factor * fine_of_texts, tie, first),
         )
         for factor, tie in zip(weights, same, strict=True)
     ]
@@ -165,12 +186,11 @@ class _Scorer:
     order: Tensor
     pairs: int
 
-    def blocks(self, images: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Every image with every caption: images [G], captions [Q], fine scores [Q, G] float64."""
-        side = max(int(self.pairs**0.5), 1)
-        for texts in self.order.split(side):
-            for some in torch.arange(images).split(max(self.pairs // len(texts), 1)):
-                yield some, texts, self._scored(some, texts)
+    def rows(self, images: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Some captions with every image: captions [Q], fine scores [Q, images] float64."""
+        for texts in self.order.split(max(int(self.pairs**0.5), 1)):
+            parts = torch.arange(images).split(max(self.pairs // len(texts), 1))
+            yield texts, torch.cat([self._scored(some, texts) for some in parts], dim=1)
 
     def of_pairs(self, pair_image: Tensor, pair_text: Tensor) -> Tensor:
         """[P], [P], images rising -> fine scores [P] float64."""
@@ -213,6 +233,16 @@ class _Nearest:
         before = ~self.right & (scores >= best[self.query] - same)
         # With no right answer among the nearest, the best one keeps its place behind them.
         return torch.where(best.isnan(), first, self.query[before].bincount(minlength=len(first)))
+
+    def lists(self, scores: Tensor, same: Tensor, first: FirstStage) -> RankLists | None:
+        """Scores [P] float64 -> the queries' whole lists, where they count; queries are captions."""
+        if first.places is None:
+            return None
+        queries = len(first.text)
+        right = self.right.view(queries, -1)
+        before = wrong_before(scores.view(queries, -1), right, same.item())
+        places = first.places.moved(self.query[self.right], self.answer[self.right], before)
+        return places.lists(queries)
 
 
 def _nearest(

@@ -1,6 +1,6 @@
 """Bringing together what a method asks for, to train it or to use a run: its towers, its data, its model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,10 @@ import torch
 from torch import nn
 
 from mmx.core.assets import Assets
-from mmx.core.caption_words import CaptionWords
 from mmx.core.discover import find_method
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.method import Method
-from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.core.settings import resolve
 from mmx.core.tower import Tower, TowerUse
@@ -34,36 +32,10 @@ from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.workflows.asset_source import asset_source
-from mmx.workflows.frozen_features import ensure_features, modality_of, open_features
-
-
-@dataclass(frozen=True)
-class FittedMethod:
-    """A method with its settings, and what it counted before learning."""
-
-    method: Method
-    settings: Any
-    assets: Assets
-
-    def caption_ids(self, records: Sequence[Record]) -> Mapping[str, Sequence[Sequence[int]]]:
-        """What the method reads of captions beside its text tower."""
-        if self.method.caption_ids is None:
-            return {}
-        return self.method.caption_ids(self.settings, self.assets, records)
-
-    def caption_words(self, captions: Sequence[str]) -> Sequence[CaptionWords]:
-        """The words that a method without a text tower reads of captions.
-
-        Raises:
-            ValueError: when it does not say which, as one that explains its scores must.
-        """
-        if self.method.caption_words is None:
-            raise ValueError("a method without a text tower needs caption_words to explain its scores")
-        return self.method.caption_words(self.settings, self.assets, captions)
-
-    def build(self, towers: Mapping[str, Tower]) -> nn.Module:
-        """The model, with the weights that it begins with."""
-        return self.method.build(self.settings, dict(towers), self.assets)
+from mmx.workflows.fitted import FittedMethod
+from mmx.workflows.frozen_features import ensure_features, frozen_tower, modality_of, open_features
+from mmx.workflows.head_run import is_head
+from mmx.workflows.post_data import post_images, post_texts
 
 
 @dataclass(frozen=True)
@@ -86,7 +58,14 @@ class Assembly:
             ArtifactError: when features are missing or were made from something else.
         """
         records = self.manifest.split(split)
-        return SplitData(records=records, images=self.images(split), texts=self._texts(split))
+        if not self.fitted.reads_posts:
+            return SplitData(records=records, images=self.images(split), texts=self._texts(split))
+        pictured = "image" in self.uses and any(record.image is not None for record in records)
+        pictures = self.images(split) if pictured else None
+        paths = [None if record.image is None else self.manifest.image_path(record) for record in records]
+        images = post_images(paths, pictures, self.fitted.thumbnail)
+        tower = self.towers["text"].module if "text" in self.towers else None
+        return SplitData(records, images, post_texts(self.fitted, tower, records), posts=True)
 
     def images(self, split: str) -> PixelImages | FeatureImages:
         """What the image tower reads, and beside it the regions of another encoder, where there is one.
@@ -101,7 +80,8 @@ class Assembly:
             beside = FeatureImages(self._store("regions", split), self.uses["regions"].features)
         if tower.module is None:
             return FeatureImages(self._store("image", split), use.features, use.augment, beside)
-        paths = [self.manifest.image_path(record) for record in self.manifest.split(split)]
+        records = self.manifest.split(split)
+        paths = [None if record.image is None else self.manifest.image_path(record) for record in records]
         return PixelImages(paths, tower.module.view, use.augment, beside)
 
     def _texts(self, split: str) -> TextSource:
@@ -147,7 +127,7 @@ class OpenedRun:
 
     @property
     def method(self) -> Method:
-        """The method that was trained."""
+        """The method that was trained, with the task that it was trained for first."""
         return self.fitted.method
 
     @property
@@ -194,13 +174,13 @@ def assemble(
             towers[key] = Tower(width=encoder.width, module=encoder)
             fingerprint = encoder.fingerprint
         else:
-            store = open_features(home, manifest, use, manifest.splits[0])
-            towers[key] = Tower(width=store.width)
-            fingerprint = store.fingerprint
+            width, fingerprint = frozen_tower(home, manifest, use)
+            towers[key] = Tower(width=width)
         facts[key] = _facts(use, towers[key].width, fingerprint)
     if assets is None:
         assets = method.assets(settings, asset_source(manifest, reporter))
-    return Assembly(home, manifest, uses, towers, facts, FittedMethod(method, settings, assets))
+    fitted = FittedMethod(method.with_task(settings, assets), settings, assets)
+    return Assembly(home, manifest, uses, towers, facts, fitted)
 
 
 def open_run(path: Path, home: Home, device: torch.device, dataset: str | None = None) -> OpenedRun:
@@ -222,9 +202,15 @@ def method_of(folder: RunFolder) -> tuple[Method, Any]:
     """The method and settings that a run was made with.
 
     Raises:
+        UsageError: when it is a few-shot classifier, which is neither trained nor assembled.
         ArtifactError: when this mmx has them no longer.
     """
     name = folder.facts["method"]
+    if is_head(folder):
+        raise UsageError(
+            f"'{folder.path}' labels photos, and does not match pictures and words. Label some with it: mmx "
+            f"predict {folder.path.name} PHOTO. See what else there is: mmx runs"
+        )
     try:
         method = find_method(name)
         settings, _ = resolve(
@@ -255,7 +241,8 @@ def rebuild(folder: RunFolder) -> tuple[FittedMethod, dict[str, Tower]]:
                 "or train again."
             )
         towers[key] = Tower(width=fact["width"], module=module)
-    return FittedMethod(method, settings, folder.assets()), towers
+    assets = folder.assets()
+    return FittedMethod(method.with_task(settings, assets), settings, assets), towers
 
 
 def _load_weights(folder: RunFolder, model: nn.Module) -> str:
@@ -273,6 +260,8 @@ def _load_trainable(use: TowerUse) -> nn.Module:
     modality = modality_of(use)
     check_trainable(use.encoder, modality)
     encoder = fold(load_encoder(use.encoder, modality))
+    if use.size is not None:
+        encoder.resize(*use.size)
     return encoder if use.lora is None else adapt(encoder, use.lora)
 
 

@@ -16,10 +16,12 @@ from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.search.exact import top_k
-from mmx.store.index import Entry, Gallery
+from mmx.store.entries import Entry
+from mmx.store.index import Gallery
 from mmx.workflows.matcher import Matcher
-from mmx.workflows.search import galleries_of, open_searcher
 from mmx.workflows.search_settings import SearchSettings, shown
+from mmx.workflows.searchable import split_galleries
+from mmx.workflows.searcher import open_searcher
 
 SCHEMA = "mmx.caption-qa/1"
 CANDIDATES = 50
@@ -98,7 +100,7 @@ def caption_qa(settings: CaptionQaSettings, reporter: Reporter) -> CaptionQaResu
         ArtifactError: when there is nothing to search with.
     """
     check_question(settings)
-    return caption_qa_with(open_searcher(_asked_by_photo(settings)), settings, reporter)
+    return caption_qa_with(open_searcher(_asked_by_photo(settings), reporter), settings, reporter)
 
 
 def caption_qa_with(matcher: Matcher, settings: CaptionQaSettings, reporter: Reporter) -> CaptionQaResult:
@@ -107,7 +109,7 @@ def caption_qa_with(matcher: Matcher, settings: CaptionQaSettings, reporter: Rep
     question = shown(settings.question or "")
     by_photo = _asked_by_photo(settings)
     photo_vector, question_vector = _encode_photo(matcher, settings.photo), matcher.encode_texts([question])
-    (gallery,) = galleries_of(matcher, by_photo, reporter)
+    (gallery,) = split_galleries(matcher, by_photo, reporter)
     photo_scores, rows = _retrieved(photo_vector, gallery, settings)
     question_scores, order = top_k(
         question_vector, gallery.text_vectors[rows], settings.top, names=[question]

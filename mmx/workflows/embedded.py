@@ -11,23 +11,24 @@ from torch.nn.functional import normalize
 from mmx.core.device import default_precision
 from mmx.core.errors import ArtifactError, DataError, MissingExtraError, UsageError
 from mmx.core.home import Home
-from mmx.core.record import Record
+from mmx.core.record import Record, have_identities
 from mmx.core.reporter import Reporter
-from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES, TowerUse
 from mmx.encoders.load import encoder_slug, load_encoder, resolve_name
 from mmx.engine.evaluator import Embeddings, embed_split
 from mmx.engine.second_stage import active
-from mmx.engine.split_data import FeatureImages, FeatureTexts, SplitData
+from mmx.engine.split_data import FeatureImages, FeatureTexts, JoinedTexts, NumberTexts, SplitData
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
+from mmx.tasks.label_completion import completed_labels, near_captions
 from mmx.tasks.recall import DIRECTIONS, Ranks
 from mmx.tasks.rerank import FirstStage
 from mmx.workflows.assemble import Assembly, OpenedRun, open_run
 from mmx.workflows.frozen_features import MADE_ELSEWHERE, ensure_features, modality_of, open_features
 from mmx.workflows.import_features import import_name
 from mmx.workflows.rank_files import RankTable
+from mmx.workflows.retrieval_task import retrieval_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Embedded:
     embeddings: Embeddings
     weight: float | None = None
     """Of the second stage, as it was trained; None where the method has none."""
+    completed: Embeddings | None = None
+    """The same with the captions' labels completed, where that was asked for."""
 
     @property
     def records(self) -> Sequence[Record]:
@@ -60,7 +63,8 @@ class Embedded:
             DataError: when no query has a right answer.
         """
         found = self.embeddings
-        first = FirstStage.of(found.image, found.text, found.image_group, found.text_group)
+        groups = found.image_group, found.text_group
+        first = FirstStage.of(found.image, found.text, *groups, have_identities(self.records))
         _check_answered(first.ranks, self.manifest.name, self.split)
         return first
 
@@ -80,9 +84,11 @@ def embed_run(
     batch_size: int,
     reporter: Reporter,
     both_stages: bool = False,
+    complete_labels: bool = False,
 ) -> Embedded:
     """One split of a corpus, the run's own or another one, embedded by a trained run; with `both_stages` what
-    its second stage needs is kept too, where it has one that has a say.
+    its second stage needs is kept too, where it has one that has a say; with `complete_labels` the captions
+    are embedded once more, as naming what those near them name too.
 
     Raises:
         UsageError: when the split is empty, or the method does not match pictures and words.
@@ -90,28 +96,39 @@ def embed_run(
     """
     manifest.split(split)
     opened = open_run(folder.path, home, device, manifest.name)
-    task = next((task for task in opened.method.tasks if isinstance(task, Retrieval)), None)
-    if task is None:
-        raise UsageError(f"'{folder.path}' does not match pictures and words. See what there is: mmx runs")
+    task = retrieval_of(opened.method, folder.path)
     assembly = read_by_run(opened, manifest, split, device, reporter)
     # What was trained and selected in full precision is measured in it.
     precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
-    embeddings = embed_split(
-        opened.model,
-        task.encode_image,
-        task.encode_text,
-        assembly.data(split),
-        device,
-        batch_size,
-        precision,
-        reporter,
-        active(task.rerank, opened.model) if both_stages else None,
-    )
+    data, encode = assembly.data(split), (task.encode_image, task.encode_text)
+    chosen = (device, batch_size, precision, reporter)
+    second = active(task.rerank, opened.model) if both_stages else None
+    embeddings = embed_split(opened.model, *encode, data, *chosen, second)
+    completed = None
+    if complete_labels:
+        more = _labels_completed(task.labels, opened, data, embeddings)
+        completed = embed_split(opened.model, *encode, more, *chosen)
     weight = None if task.rerank is None else float(task.rerank.weight(opened.model))
     encoders = {modality: fact["encoder"] for modality, fact in folder.facts["towers"].items()}
     name, method = str(folder.path), folder.facts["method"]
     about = (name, opened.fingerprint, method, encoders, manifest, split, precision)
-    return Embedded(*about, embeddings, weight)
+    return Embedded(*about, embeddings, weight, completed)
+
+
+def _labels_completed(field: str, opened: OpenedRun, data: SplitData, embeddings: Embeddings) -> SplitData:
+    """The split with each caption naming what those near it name too.
+
+    Raises:
+        UsageError: when the model does not ask what a caption names.
+    """
+    labels = opened.fitted.caption_ids(data.records).get(field) if field else None
+    if labels is None:
+        raise UsageError(
+            f"'{opened.folder.path}' does not ask what a caption names: there is nothing to complete. "
+            "Leave out --transductive-label-completion."
+        )
+    completed = completed_labels(labels, near_captions(embeddings.image, embeddings.text))
+    return dataclasses.replace(data, texts=JoinedTexts([data.texts, NumberTexts({field: completed})]))
 
 
 def read_by_run(
@@ -152,7 +169,7 @@ def embed_model(
     """
     records = manifest.split(split)
     uses = {
-        modality: TowerUse(_stored_name(name, modality, manifest, home), False, (f"{modality}_embedding",))
+        modality: TowerUse(stored_name(name, modality, manifest, home), False, (f"{modality}_embedding",))
         for modality in MODALITIES
     }
     wanted = fingerprint.split("+") if fingerprint else [_at_hand(use, reporter) for use in uses.values()]
@@ -182,7 +199,7 @@ def embed_model(
     return Embedded(name, fingerprint, None, encoders, manifest, split, "fp32", embeddings)
 
 
-def _stored_name(name: str, modality: str, manifest: Manifest, home: Home) -> str:
+def stored_name(name: str, modality: str, manifest: Manifest, home: Home) -> str:
     """The encoder's name in full; that of vectors made elsewhere where some were taken in under this name."""
     taken_in = import_name(name, modality)
     there = home.features(manifest.name, encoder_slug(taken_in, modality)).is_dir()

@@ -4,9 +4,8 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,36 @@ from typing import Any
 import torch
 
 from mmx import __version__
-from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
-from mmx.core.names import canonical
+from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
 from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run, newest_run
-from mmx.tasks import bootstrap, recall
-from mmx.workflows.assemble import method_of
+from mmx.tasks import bootstrap
+from mmx.tasks.retrieval import retrieval_metrics
 from mmx.workflows.embedded import Embedded, embed_model, embed_run
+from mmx.workflows.evaluate_settings import (
+    EvaluateSettings,
+    check_comparable,
+    check_stages,
+    checked,
+    dataset_of,
+)
 from mmx.workflows.evaluation import Comparison, Evaluation, measure
 from mmx.workflows.faithfulness import check_run_explains, measure_faithfulness
+from mmx.workflows.gallery_file import check_place, write_gallery
 from mmx.workflows.rank_files import ONE_STAGE, RankTable, load_ranks, save_ranks
 from mmx.workflows.stage_rows import (
+    DEFAULT_TOP,
     VAL,
     RankedRow,
     Tuning,
+    completed_row,
     headline_name,
     headline_of,
+    k_reciprocal_row,
     parse_top,
     ranked_rows,
     tune_weight,
@@ -41,37 +50,6 @@ from mmx.workflows.stage_rows import (
 from mmx.workflows.worst_cases import worst_cases
 
 MEBIBYTE = 2**20
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """What to measure, and on what."""
-
-    home: Home
-    run: Path | None = None
-    """A run's folder, or its name among the home's runs; the newest one when there is no model either."""
-    model: str | None = None
-    """A pretrained pair of towers, instead of a run."""
-    split: str = "val"
-    dataset: str | None = None
-    """Another dataset than the run's own; needed for a model."""
-    compare: Path | None = None
-    """A second run, tested against the first on the same queries."""
-    worst: int = 0
-    rerank_top: str | None = None
-    """Of a run with a second stage: how many of each query's nearest are ranked again; `all` also scores all
-    pairs, `0` leaves the second stage out. None for as many as is usual.
-    """
-    tune_weight: bool = False
-    """Add a row with the second stage's weight that is best on val."""
-    faithfulness: int = 0
-    """Of how many captions, with their own pictures, it is measured whether the regions with most weight
-    matter."""
-    device: str = "auto"
-    batch_size: int = 256
-    seed: int = 0
-    """Of the bootstrap and of the permutations."""
-    argv: Sequence[str] = ()
 
 
 def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
@@ -82,15 +60,17 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
         ArtifactError: when the run, dataset, features or weights are missing or do not fit; or when the run
             compared with was trained on another dataset.
     """
-    device = _checked(settings)
+    device = checked(settings)
+    if settings.gallery is not None:
+        check_place(settings.gallery)
     folder = None if settings.model is not None else _named_or_newest(settings.run, settings.home)
     other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
-    manifest = Manifest.open(settings.home.dataset(_dataset(settings, folder)))
+    manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
-    _check_second_stage(settings, folder, manifest)
+    check_stages(settings, folder, manifest)
     if settings.faithfulness:
         check_run_explains(folder, settings.model)
-    _check_comparable(settings, folder, other, manifest, reporter)
+    check_comparable(settings, folder, other, manifest, reporter)
     with nullcontext() if folder is None else folder.locked():
         started = time.perf_counter()
         embedded = _embed(folder, manifest, settings, device, reporter)
@@ -111,6 +91,9 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
         definitions = (*evaluation.definitions, bootstrap.DEFINITIONS["paired"])
         evaluation = replace(evaluation, comparison=comparison, definitions=definitions)
     worst = worst_cases(embedded, headline, settings.worst)
+    if settings.gallery is not None:
+        write_gallery(embedded, headline, settings.gallery, settings.gallery_queries)
+        reporter.info(f"gallery: {settings.gallery}")
     return replace(evaluation, worst=tuple(worst))
 
 
@@ -126,75 +109,6 @@ def _named_or_newest(given: Path | None, home: Home) -> RunFolder:
     return newest
 
 
-def _checked(settings: EvaluateSettings) -> torch.device:
-    if settings.run is not None and settings.model is not None:
-        raise UsageError(
-            f"'{settings.run}' and --model '{settings.model}' were both given. Name one of them."
-        )
-    if settings.model is not None and settings.dataset is None:
-        raise UsageError(
-            f"--model '{settings.model}' needs to know on what. Add --dataset NAME; see: mmx datasets"
-        )
-    for name, least in (("batch_size", 1), ("worst", 0), ("faithfulness", 0), ("seed", 0)):
-        if getattr(settings, name) < least:
-            raise UsageError(
-                f"{name}={getattr(settings, name)} is out of bounds. It must be at least {least}."
-            )
-    return find_device(settings.device)
-
-
-def _dataset(settings: EvaluateSettings, folder: RunFolder | None) -> str:
-    """The dataset to evaluate on, as its folder is called."""
-    return folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
-
-
-def _check_second_stage(settings: EvaluateSettings, folder: RunFolder | None, manifest: Manifest) -> None:
-    """Find out before any work whether what is wished of a second stage can be had."""
-    top = parse_top(settings.rerank_top)
-    wishes = [f"--rerank-top {top}"] if settings.rerank_top is not None and top != 0 else []
-    wishes += ["--tune-weight"] if settings.tune_weight else []
-    if not wishes:
-        return
-    if folder is None or all(task.rerank is None for task in method_of(folder)[0].tasks):
-        raise UsageError(
-            f"'{settings.model or folder.path}' has no second stage. Leave out {' and '.join(wishes)}."
-        )
-    if settings.tune_weight:
-        if top == 0:
-            raise UsageError("--rerank-top 0 leaves out what --tune-weight tunes. Leave out one of them.")
-        manifest.split(VAL)
-
-
-def _check_comparable(
-    settings: EvaluateSettings,
-    folder: RunFolder | None,
-    other: RunFolder | None,
-    manifest: Manifest,
-    reporter: Reporter,
-) -> None:
-    """Two runs are compared on queries that are theirs, unless a dataset is named for both."""
-    for run in (run for run in (folder, other) if run is not None):
-        trained_on, fingerprint = run.facts["dataset"], run.facts["manifest_fingerprint"]
-        if trained_on == manifest.name and fingerprint != manifest.fingerprint:
-            reporter.warn(
-                f"'{run.path}' was trained on another state of '{manifest.name}' ('{fingerprint}', now "
-                f"'{manifest.fingerprint}'): what is held out now may have been trained on."
-            )
-    if other is None:
-        return
-    if folder is not None and folder.path.resolve() == other.path.resolve():
-        raise UsageError(f"'{other.path}' would be compared with itself. Name another run: mmx runs")
-    if (
-        settings.dataset is None
-        and other.facts["manifest_fingerprint"] != folder.facts["manifest_fingerprint"]
-    ):
-        raise ArtifactError(
-            f"'{folder.path}' and '{other.path}' have different queries: '{folder.facts['dataset']}' with "
-            f"manifest '{folder.facts['manifest_fingerprint']}', and '{other.facts['dataset']}' with "
-            f"manifest '{other.facts['manifest_fingerprint']}'. Name one dataset for both: --dataset NAME"
-        )
-
-
 def _embed(
     folder: RunFolder | None,
     manifest: Manifest,
@@ -206,7 +120,8 @@ def _embed(
         return embed_model(settings.model, manifest, settings.split, settings.home, device, reporter)
     both_stages = parse_top(settings.rerank_top) != 0
     size = settings.batch_size
-    return embed_run(folder, manifest, settings.split, settings.home, device, size, reporter, both_stages)
+    wishes = both_stages, settings.complete_labels
+    return embed_run(folder, manifest, settings.split, settings.home, device, size, reporter, *wishes)
 
 
 def _tune(
@@ -235,7 +150,12 @@ def _rows(
     embedded: Embedded, settings: EvaluateSettings, tuning: Tuning | None, reporter: Reporter
 ) -> list[RankedRow]:
     top = parse_top(settings.rerank_top)
-    return ranked_rows(embedded.embeddings, embedded.first, top, tuning, reporter)
+    rows = ranked_rows(embedded.embeddings, embedded.first, top, tuning, reporter)
+    if settings.k_reciprocal:
+        rows.append(k_reciprocal_row(embedded.first, DEFAULT_TOP))
+    if embedded.completed is not None:
+        rows.append(completed_row(embedded.completed, have_identities(embedded.records)))
+    return rows
 
 
 def _second_stage(embedded: Embedded, settings: EvaluateSettings) -> str:
@@ -267,10 +187,11 @@ def _compare(
     wanted = {**table.about, "fingerprint": other.fingerprint}
     wanted["second_stage"] = f"top {parse_top(settings.rerank_top)}"
     theirs = load_ranks(other.path, wanted)
-    if theirs is None:
+    if theirs is None or (theirs.ranks.lists is None) != (table.ranks.lists is None):
         with other.locked():
-            embedded = _embed(other, manifest, settings, device, reporter)
-            headline = headline_of(_rows(embedded, settings, None, reporter))
+            plain = replace(settings, k_reciprocal=False, complete_labels=False)
+            embedded = _embed(other, manifest, plain, device, reporter)
+            headline = headline_of(_rows(embedded, plain, None, reporter))
             theirs = embedded.table(headline.ranks, _second_stage(embedded, settings))
             save_ranks(other.path, theirs)
     if not (
@@ -285,7 +206,7 @@ def _compare(
         table.ranks, theirs.ranks, table.image_group, table.text_group, seed=settings.seed
     )
     row = headline_name(theirs.second_stage)
-    return Comparison(str(other.path), row, recall.recall_metrics(theirs.ranks), tests)
+    return Comparison(str(other.path), row, retrieval_metrics(theirs.ranks), tests)
 
 
 def _record(folder: RunFolder, evaluation: Evaluation) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmx.tasks import bootstrap, faithfulness, recall, rerank
+from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank
 from mmx.tasks.bootstrap import Difference
 from mmx.tasks.faithfulness import Faithfulness
+from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 from mmx.workflows.embedded import Embedded
 from mmx.workflows.rank_files import RankTable
-from mmx.workflows.stage_rows import GRID, VAL, RankedRow, Tuning, headline_of
+from mmx.workflows.stage_rows import COMPLETED, GRID, SOURCE, VAL, RankedRow, Tuning, headline_of
 from mmx.workflows.worst_cases import WorstCase
 
 SCHEMA = "mmx.evaluate/1"
@@ -36,7 +37,9 @@ class MeasuredRow:
     """0 for the first stage alone, a number for its nearest ranked again, `all` for all pairs scored."""
     weight: float
     weight_from: str | None
-    """`training`, or `val` where the weight was chosen there; None for the first stage."""
+    """`training`, or `val` where the weight was chosen there; None for the first stage, `source` for
+    k-reciprocal neighbours and completed labels.
+    """
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
 
@@ -93,7 +96,8 @@ class Evaluation:
         ]
         headline = next(row for row in rows if row["name"] == self.headline)
         if self.tuning is not None:
-            tried = [{"weight": weight, "rsum": rsum} for weight, rsum in self.tuning.tried.items()]
+            metric = self.tuning.metric
+            tried = [{"weight": weight, metric: value} for weight, value in self.tuning.tried.items()]
             plain["tuning"] = {"split": "val", "weight": self.tuning.weight, "tried": tried}
         return {
             "schema": SCHEMA,
@@ -125,7 +129,8 @@ def measure(
         "encoders": embedded.encoders,
         "images": len(table.ranks.i2t),
         "captions": len(table.ranks.t2i),
-        "dropped": table.ranks.dropped,
+        "primary_metric": primary_metric(table.ranks),
+        "dropped": _dropped(table),
         "second_stage_weight": embedded.weight,
         "precision": embedded.precision,
         **circumstances,
@@ -135,19 +140,32 @@ def measure(
         facts=facts,
         rows=tuple(_measured(row, table, circumstances["seed"]) for row in rows),
         headline=headline_of(rows).name,
-        definitions=tuple(_definitions(len(rows) > 1, tuning, table.split)),
+        definitions=tuple(_definitions(rows, tuning, table)),
         tuning=tuning,
     )
 
 
-def _definitions(both_stages: bool, tuning: Tuning | None, split: str) -> Iterator[str]:
-    yield from recall.DEFINITIONS.values()
-    if both_stages:
+def _dropped(table: RankTable) -> dict[str, int]:
+    """Queries without a right answer; where identities are sought, only captions ask."""
+    dropped = table.ranks.dropped
+    return dropped if table.ranks.lists is None else {"t2i": dropped["t2i"]}
+
+
+def _definitions(rows: Sequence[RankedRow], tuning: Tuning | None, table: RankTable) -> Iterator[str]:
+    yield from definitions(table.ranks).values()
+    origins = {row.weight_from for row in rows}
+    if origins - {None, SOURCE}:
         yield from rerank.DEFINITIONS.values()
+    titles = {row.title for row in rows}
+    if COMPLETED in titles:
+        yield label_completion.DEFINITION
+    if titles - {"", COMPLETED}:
+        yield k_reciprocal.DEFINITION
     if tuning is not None:
         shares = ", ".join(f"{share:g}" for share in sorted(GRID))
-        flatters = " These are the queries it was chosen on, which flatters." if split == VAL else ""
-        yield f"Weight chosen on val: the best rsum there of {shares} times the trained weight.{flatters}"
+        flatters = " These are the queries it was chosen on, which flatters." if table.split == VAL else ""
+        metric = tuning.metric
+        yield f"Weight chosen on val: the best {metric} there of {shares} times the trained weight.{flatters}"
     yield bootstrap.DEFINITIONS["interval"]
 
 
@@ -157,6 +175,6 @@ def _measured(row: RankedRow, table: RankTable, seed: int) -> MeasuredRow:
         rerank_top=row.top,
         weight=row.weight,
         weight_from=row.weight_from,
-        metrics=recall.recall_metrics(row.ranks),
+        metrics=retrieval_metrics(row.ranks),
         intervals=bootstrap.intervals(row.ranks, table.image_group, table.text_group, seed=seed),
     )

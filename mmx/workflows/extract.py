@@ -18,6 +18,7 @@ from mmx.engine.extractor import Extraction, ExtractOptions, extract_split, fiel
 from mmx.store.manifest import Manifest
 from mmx.store.writers import writing
 from mmx.workflows.import_features import import_features
+from mmx.workflows.import_shots import are_shots, import_shots
 from mmx.workflows.import_sources import ImportSource, import_source
 
 CPU_BATCH = {"image": 16, "text": 64}
@@ -160,7 +161,8 @@ def _imported(
     if given:
         raise UsageError(f"{', '.join(given)} cannot go with --import: no encoder is run. Leave it out.")
     options = _options(settings, "image", torch.device("cpu"))
-    for found in import_features(
+    take_in = import_shots if are_shots(settings.source) else import_features
+    for found in take_in(
         settings.source, settings.encoders[0], manifest, splits, settings.home, options, reporter
     ):
         yield _row(found.encoder, found.modality, found.split, found.extraction, str(found.folder))

@@ -57,6 +57,27 @@ def open_features(home: Home, manifest: Manifest, use: TowerUse, split: str) -> 
     return store
 
 
+def readable_splits(manifest: Manifest, use: TowerUse) -> list[str]:
+    """The splits in which a tower finds anything to read: posts may all be without pictures."""
+    if modality_of(use) == "text":
+        return manifest.splits
+    return [name for name in manifest.splits if any(row.image is not None for row in manifest.split(name))]
+
+
+def frozen_tower(home: Home, manifest: Manifest, use: TowerUse) -> tuple[int, str]:
+    """Width and fingerprint of a frozen tower: those of its features, or where it finds nothing to read in
+    any split those of its weights.
+
+    Raises:
+        ArtifactError: when features are missing or do not fit, or weights cannot be had.
+    """
+    splits = readable_splits(manifest, use)
+    found = open_features(home, manifest, use, splits[0]) if splits else None
+    if found is None:
+        found = load_encoder(use.encoder, modality_of(use))
+    return found.width, found.fingerprint
+
+
 def ensure_features(
     home: Home,
     manifest: Manifest,
@@ -80,7 +101,8 @@ def ensure_features(
         ArtifactError: when weights cannot be had, or are not those that made features which lack a field.
     """
     for use in (use for use in uses.values() if not use.trainable):
-        for split in splits or manifest.splits:
+        readable = readable_splits(manifest, use)
+        for split in (split for split in splits or manifest.splits if split in readable):
             settings = _to_do(home, manifest, use, split, device, reporter)
             if settings is not None:
                 extract(settings, reporter)

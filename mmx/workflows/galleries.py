@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,23 +14,54 @@ from mmx.core.errors import ArtifactError, DataError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.engine.evaluator import Embeddings
+from mmx.search.approximate import Compressed
 from mmx.search.photos import PhotoFolder, find_photos
-from mmx.search.refresh import refresh
+from mmx.search.refresh import Changes, refresh
+from mmx.store.entries import Entry, with_paths
 from mmx.store.images import IMAGE_SUFFIXES
-from mmx.store.index import Entry, Gallery, one_writer
+from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
+from mmx.store.one_writer import one_writer
+from mmx.store.scope import EVERYTHING, NOTHING
+from mmx.workflows.compressed import EXACT, kept_compressed, renew_compressed
 from mmx.workflows.matcher import Matcher
 
 NAMED_ON_SCREEN = 5
+GALLERY, SECOND_LOOK = "gallery.safetensors", "second-look"
 
 
-def folder_gallery(
-    matcher: Matcher, folder: Path, home: Home, reporter: Reporter, rebuild: bool = False
-) -> Gallery:
-    """The gallery of a folder of photos, brought up to date; kept under the home's indexes.
+@dataclass(frozen=True)
+class FolderIndex:
+    """The index of a folder of photos by one matcher."""
+
+    gallery: Gallery
+    compressed: Compressed | None
+    changes: Changes
+
+
+def folder_index(
+    matcher: Matcher,
+    folder: Path,
+    home: Home,
+    reporter: Reporter,
+    rebuild: bool = False,
+    add: Iterable[str] = (),
+    kind: str | None = None,
+) -> FolderIndex:
+    """The index of a folder, brought up to date; kept under the home's indexes.
+
+    Args:
+        matcher: what encodes.
+        folder: its photos at any depth, but for those that were removed from the index.
+        home: where indexes are kept.
+        reporter: hears what is made, and why.
+        rebuild: encode everything again.
+        add: names below the folder that belong to the index from now on, `.` for all of it.
+        kind: how it is searched from now on; None to leave that as it is.
 
     Raises:
-        DataError: when the folder is absent or holds no picture that can be read.
+        UsageError: when the gallery cannot be compressed so.
+        DataError: when the folder is absent or holds no picture.
         ResourceError: when the index cannot be written.
     """
     folder = folder.expanduser().absolute()
@@ -39,23 +72,42 @@ def folder_gallery(
         )
     place = index_folder(home, folder, matcher.fingerprint)
     with one_writer(place, reporter):
-        path = place / "gallery.safetensors"
-        empty = Gallery(str(folder), matcher.fingerprint, (), torch.empty(0, 0), complete=False)
-        old = None if rebuild else kept_gallery(path, matcher.fingerprint, reporter)
-        gallery, changes = refresh(
-            found.photos, old or empty, matcher.encode_images, lambda fresh: fresh.save(path), reporter
-        )
+        path = place / GALLERY
+        old = _begun(path, matcher, folder, add, kind, reporter)
+        if rebuild:
+            nothing = torch.empty(0, 0)
+            old = dataclasses.replace(old, entries=(), unreadable=(), image_vectors=nothing, complete=False)
+        photos = [photo for photo in found.photos if old.scope.covers(photo.id)]
+        _, changes = refresh(photos, old, matcher.encode_images, lambda fresh: fresh.save(path), reporter)
+        # As it lies on the disk: memory-mapped, and with its codes.
+        gallery = Gallery.open(path, matcher.fingerprint)
+        compressed = renew_compressed(place, gallery, matcher, reporter)
     if changes.encoded or changes.removed:
         reporter.info(
             f"index of '{folder}': {changes.encoded:,} new or changed, {changes.kept:,} kept, "
             f"{changes.removed:,} removed"
         )
     _tell_of_faults(folder, found, gallery, reporter)
-    if not gallery.entries:
-        raise DataError(
-            f"none of the {len(found.photos):,} pictures in '{folder}' can be read. See the warning above."
+    return FolderIndex(gallery, compressed, changes)
+
+
+def kept_index(matcher: Matcher, folder: Path, home: Home, reporter: Reporter) -> FolderIndex:
+    """The index of a folder as it is kept, without a look at the folder.
+
+    Raises:
+        ArtifactError: when there is none of this matcher.
+    """
+    folder = folder.expanduser().absolute()
+    place = index_folder(home, folder, matcher.fingerprint)
+    if not (place / GALLERY).exists():
+        raise ArtifactError(
+            f"'{folder}' has no index by '{matcher.name}'. Make one: mmx index add {shlex.quote(str(folder))}"
         )
-    return gallery
+    gallery = Gallery.open(place / GALLERY, matcher.fingerprint)
+    compressed = None if gallery.kind == EXACT else kept_compressed(place, gallery)
+    if gallery.kind != EXACT and compressed is None:
+        reporter.info(f"index of '{folder}': exact, until it is refreshed and compressed again")
+    return FolderIndex(gallery, compressed, Changes(0, len(gallery.entries), 0))
 
 
 def split_gallery(
@@ -88,19 +140,12 @@ def split_gallery(
         path = place / f"{split}.safetensors"
         gallery = None if rebuild else kept_gallery(path, whole, reporter)
         if gallery is None:
-            gallery = _encoded_split(manifest, split, whole, embed(split))
-            gallery.save(path)
-    return _placed(gallery, manifest, split)
-
-
-def _placed(gallery: Gallery, manifest: Manifest, split: str) -> Gallery:
-    """The gallery with its pictures where the manifest says: they may have moved since they were encoded."""
-    records = {record.id: record for record in manifest.split(split)}
-    entries = (
-        dataclasses.replace(entry, path=str(manifest.image_root / (records[entry.id].image or "")))
-        for entry in gallery.entries
-    )
-    return dataclasses.replace(gallery, entries=tuple(entries))
+            _encoded_split(manifest, split, whole, embed(split)).save(path)
+            gallery = Gallery.open(path, whole)
+    # The pictures may have moved since they were encoded: they are where the manifest says.
+    images = {record.id: str(manifest.image_root / (record.image or "")) for record in manifest.split(split)}
+    paths = (images[entry.id] for entry in gallery.entries)
+    return dataclasses.replace(gallery, entries=with_paths(gallery.entries, paths))
 
 
 def kept_gallery(path: Path, fingerprint: str, reporter: Reporter) -> Gallery | None:
@@ -125,6 +170,35 @@ def gallery_folder(matcher: Matcher, manifest: Manifest, home: Home) -> Path:
     if matcher.opened is not None and manifest.name == matcher.opened.dataset:
         return matcher.opened.folder.path / "gallery"
     return index_folder(home, f"dataset {manifest.name}", matcher.fingerprint)
+
+
+def _begun(
+    path: Path, matcher: Matcher, folder: Path, add: Iterable[str], kind: str | None, reporter: Reporter
+) -> Gallery:
+    """The gallery so far, with what is asked of it now; unfinished where that is new."""
+    add = tuple(add)
+    kept = kept_gallery(path, matcher.fingerprint, reporter)
+    old = kept or Gallery(
+        str(folder),
+        matcher.fingerprint,
+        (),
+        torch.empty(0, 0),
+        complete=False,
+        scope=NOTHING if add else EVERYTHING,
+    )
+    scope = old.scope
+    for name in add:
+        scope = scope.with_rule(name, True)
+    asked = {"scope": scope, "kind": kind or old.kind, "made_by": _made_by(matcher)}
+    changed = any(getattr(old, name) != value for name, value in asked.items())
+    return dataclasses.replace(old, **asked, complete=old.complete and not changed)
+
+
+def _made_by(matcher: Matcher) -> dict[str, str]:
+    """How the matcher is opened again."""
+    if matcher.opened is None:
+        return {"model": matcher.name}
+    return {"run": str(matcher.opened.folder.path)}
 
 
 def _encoded_split(manifest: Manifest, split: str, fingerprint: str, embeddings: Embeddings) -> Gallery:

@@ -119,7 +119,7 @@ def _take_in(
     names = _names(found, table, manifest)
     rows = _rows(found, names, table, array, manifest)
     boxes = open_boxes(found, array, names, records) if fields == REGION_FIELDS else None
-    header = _header(found, encoder, digest, fields, array.shape[-1], manifest, options)
+    header = import_header(found, encoder, digest, fields, array.shape[-1], manifest, options)
     if boxes is not None:
         reporter.info(
             f"'{boxes.path}' lies beside the vectors of {found.split}: they are regions with boxes."
@@ -131,7 +131,7 @@ def _take_in(
         flat = torch.tensor([row for of_record in rows[ours] for row in of_record], dtype=torch.int64)
         vectors = _vectors(found, array, flat)
         if boxes is None:
-            tensors = _tensors(found, vectors, fields[0], records[ours])
+            tensors = vector_tensors(found, vectors, fields[0], records[ours])
         else:
             tensors = region_tensors(found, vectors, boxes.read(ours), flat)
         save_shard(folder, shard, tensors, [record.id for record in records[ours]])
@@ -172,7 +172,7 @@ def _rows(
     return text_rows(names, caption_column(table), array, records, known)
 
 
-def _header(
+def import_header(
     found: Vectors,
     encoder: str,
     digest: str,
@@ -181,6 +181,7 @@ def _header(
     manifest: Manifest,
     options: ExtractOptions,
 ) -> ShardHeader:
+    """The header of vectors taken in, as that of their first shard."""
     # The vectors are known by name, so that splits taken in from different files go together.
     identity = hashlib.blake2b(f"{encoder} {width} {fields[0]}".encode(), digest_size=16).hexdigest()
     return ShardHeader(
@@ -211,7 +212,10 @@ def _vectors(found: Vectors, array: Tensor, rows: Tensor) -> Tensor:
     return vectors
 
 
-def _tensors(found: Vectors, vectors: Tensor, field: str, records: Sequence[Record]) -> Mapping[str, Tensor]:
+def vector_tensors(
+    found: Vectors, vectors: Tensor, field: str, records: Sequence[Record]
+) -> Mapping[str, Tensor]:
+    """What a shard keeps of some vectors [N, F]: an embedding at unit length, and the captions of each."""
     tensors = {field: (normalize(vectors, dim=-1) if field.endswith("embedding") else vectors).half()}
     if found.modality == "text":
         tensors["caption_offsets"] = offsets_of([len(record.captions) for record in records])

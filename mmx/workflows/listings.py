@@ -53,6 +53,8 @@ class RunRow:
     dataset: str
     created: str
     val: dict[str, float]
+    primary_metric: str
+    """The one of these by which the weights were selected; empty where nothing was kept yet."""
 
 
 def list_methods() -> list[MethodRow]:
@@ -101,6 +103,7 @@ def list_trained(home: Home) -> list[RunRow]:
             run.facts["dataset"],
             run.facts["created"],
             run.metrics().get("val", {}),
+            run.metrics().get("primary_metric", ""),
         )
         for run in list_runs(home.runs)
     ]

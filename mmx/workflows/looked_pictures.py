@@ -17,12 +17,14 @@ from torch import Tensor
 from mmx.core.batch import Batch
 from mmx.core.reporter import Reporter
 from mmx.engine.kept import held, plain
+from mmx.store.entries import Entry
 from mmx.store.images import ImageError
-from mmx.store.index import Entry, Gallery, one_writer
+from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
+from mmx.store.one_writer import one_writer
 from mmx.store.second_look import SecondLooks
 from mmx.workflows.embedded import read_by_run
-from mmx.workflows.galleries import gallery_folder, index_folder
+from mmx.workflows.galleries import SECOND_LOOK, gallery_folder, index_folder
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 
@@ -95,7 +97,7 @@ def photos_of_folder(
 ) -> LookedPictures:
     """The photos of a folder, known by their content."""
     folder = settings.folder.expanduser().absolute()
-    looks = SecondLooks(index_folder(settings.home, folder, matcher.fingerprint) / "second-look")
+    looks = SecondLooks(index_folder(settings.home, folder, matcher.fingerprint) / SECOND_LOOK)
     looks.remove_others(set() if settings.rebuild else {entry.digest for entry in gallery.entries})
 
     def read(entries: Sequence[Entry]) -> Batch:
@@ -130,6 +132,6 @@ def pictures_of_split(
 
     looks = None
     if opened.towers["image"].module is not None:
-        looks = SecondLooks(gallery_folder(matcher, manifest, settings.home) / "second-look" / split)
+        looks = SecondLooks(gallery_folder(matcher, manifest, settings.home) / SECOND_LOOK / split)
         looks.remove_others(set() if settings.rebuild else {key(entry) for entry in gallery.entries})
     return LookedPictures(read, AT_ONCE, looks, key, reporter)

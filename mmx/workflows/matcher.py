@@ -1,12 +1,9 @@
 """Matcher: pictures and sentences in, vectors of one space out; a trained run or a pretrained pair."""
 
 import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +17,6 @@ from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
-from mmx.core.task import Retrieval
 from mmx.core.tower import MODALITIES
 from mmx.core.view import View
 from mmx.encoders.batch_norm import freeze
@@ -28,19 +24,17 @@ from mmx.encoders.load import load_encoder
 from mmx.engine.pictures import Pixels, encode_pictures, join_pictures
 from mmx.engine.regions import image_fields
 from mmx.engine.split_data import NumberTexts
-from mmx.store.images import ImageError, read_pixels
+from mmx.store.images import read_pixels
 from mmx.store.shard import MIRRORED
 from mmx.workflows.assemble import OpenedRun, open_run
+from mmx.workflows.decoded_photos import decode_photos
 from mmx.workflows.frozen_features import modality_of
+from mmx.workflows.retrieval_task import retrieval_of
 
 IMAGE_BATCH = 64
 LARGE_BATCH = 8
 """Of pictures that keep their own size."""
 TEXT_BATCH = 256
-DECODERS = 4
-
-T = TypeVar("T")
-
 
 Encoder = ImageEncoder | TextEncoder
 
@@ -79,7 +73,7 @@ class Matcher:
         view = self._tower("image").view
         size = LARGE_BATCH if view.fit == "within" else IMAGE_BATCH
         with reporter.progress("encode photos", len(paths), "photos") as bar:
-            for pictures in _batched(_decode(paths, view, size), size):
+            for pictures in decode_photos(paths, view, size):
                 failures += [(place, read) for place, read in pictures if isinstance(read, str)]
                 pixels = [read for _, read in pictures if not isinstance(read, str)]
                 if pixels:
@@ -136,6 +130,13 @@ class Matcher:
             return self._tower("text").words(captions)
         return self.opened.fitted.caption_words(captions)
 
+    def knows(self, sentence: str) -> bool:
+        """Whether some word of a sentence is known; an encoder of texts reads any."""
+        if self.opened is None or "text" in self.opened.uses or self.opened.method.caption_words is None:
+            return True
+        (read,) = self.words([sentence])
+        return len(read.unknown | read.special) < len(read.words)
+
 
 def open_matcher(run: Path | None, model: str | None, home: Home, device: str) -> Matcher:
     """The matcher of a run, or of a pretrained pair of towers by name (exactly one of the two is given).
@@ -191,7 +192,7 @@ def _pretrained(name: str, device: torch.device) -> Matcher:
 
 
 def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
-    task = next(task for task in opened.method.tasks if isinstance(task, Retrieval))
+    task = retrieval_of(opened.method, opened.folder.path)
     uses = opened.uses
 
     @functools.cache
@@ -263,26 +264,3 @@ def _tower_of(opened: OpenedRun, key: str, device: torch.device) -> Encoder:
             "Bring back those weights, or train again."
         )
     return freeze(encoder)
-
-
-def _decode(paths: Sequence[Path], view: View, size: int) -> Iterator[tuple[int, Tensor | str]]:
-    """(place, pixels, or the reason why there are none), decoded beside the network."""
-
-    def read(path: Path) -> Tensor | str:
-        try:
-            return torch.from_numpy(read_pixels(path, view))
-        except ImageError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(DECODERS) as pool:
-        # Executor.map would decode every picture ahead of the network; a window bounds the memory.
-        for window in _batched(list(enumerate(paths)), size * DECODERS):
-            yield from zip(
-                (place for place, _ in window), pool.map(read, (path for _, path in window)), strict=True
-            )
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch

@@ -5,16 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmx.core.corpus import Reading
+from mmx.core.corpus import Corpus, Reading
+from mmx.core.discover import find_corpus, names
 from mmx.core.errors import DataError, UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.core.reporter import Reporter
 from mmx.core.seeded_split import seeded_split
 from mmx.store.hub import NamedSplit, is_saved_dataset, open_hub, open_saved
 from mmx.store.image_paths import relative_path
+from mmx.store.shot_files import is_shot_folder
 from mmx.store.tables import SUFFIXES, read_parquet, read_table
 from mmx.workflows.class_folders import read_class_folders
 from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, Gatherer, find_columns
+from mmx.workflows.own_posts import about_posts, read_own_posts
 
 HUB = "hub:"
 PATHS = ("relative", "names")
@@ -96,6 +99,14 @@ def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter
         return _from_tables([(path, None)], path.parent, options, workplace, reporter)
     if is_saved_dataset(path):
         return _from_hub(open_saved(path), options, workplace, reporter)
+    if is_shot_folder(path):
+        from mmx.workflows.shot_folder import read_shot_folder
+
+        return read_shot_folder(path)
+    layout = _layout_of(path)
+    if layout is not None:
+        reading = layout.read(path, {**layout.options, "seed": options["seed"]})
+        return replace(reading, remarks=(f"read as: {layout.summary}", *reading.remarks))
     tables = _tables_in(path)
     if tables:
         return _from_tables(tables, path, options, workplace, reporter)
@@ -105,6 +116,12 @@ def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter
             f"in '{path}' is no table, nor a folder of pictures for each class. --raw takes {FORMS}."
         )
     return reading
+
+
+def _layout_of(folder: Path) -> Corpus | None:
+    """The corpus in whose layout a folder lies, where one says so."""
+    known = (find_corpus(name) for name in names("mmx.corpora"))
+    return next((corpus for corpus in known if corpus.fits is not None and corpus.fits(folder)), None)
 
 
 def _tables_in(folder: Path) -> list[tuple[Path, str | None]]:
@@ -156,7 +173,10 @@ def _from_tables(
         remarks += [f"read '{path.name}'", *table.remarks]
         rejects += table.rejects
         sources.append(_peeked(path.name, split, iter(table.rows)))
-    reading = _gather(sources, options, workplace, reporter)
+    if any(about_posts(source.columns) for source in sources):
+        reading = read_own_posts([(source.split, source.rows) for source in sources], folder)
+    else:
+        reading = _gather(sources, options, workplace, reporter)
     return replace(
         reading,
         image_root=_image_root(reading, folder, options["images"]),
@@ -283,4 +303,6 @@ def _with_splits(reading: Reading, shares: Mapping[str, float], seed: str) -> Re
 
 
 def _unit(record: Record) -> str:
+    if record.image is None:
+        return f"post {record.id}"
     return f"identity {record.identity}" if record.identity is not None else f"image {record.image}"

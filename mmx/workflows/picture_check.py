@@ -48,8 +48,11 @@ def check_pictures(
     reporter: Reporter,
     workers: int | None,
     missing_allowed: bool,
+    optional: bool = False,
 ) -> CheckedPictures:
-    """Open every picture; leave out the records whose picture cannot be read."""
+    """Open every picture; leave out the records whose picture cannot be read, or where pictures are optional
+    keep them without.
+    """
     kept: list[Record] = []
     facts: dict[str, PictureFacts] = {}
     with reporter.progress("checking pictures", len(records), "images") as bar:
@@ -57,6 +60,10 @@ def check_pictures(
             bar.advance()
             if isinstance(found, PictureFacts):
                 facts[record.id] = found
+            elif found is not None and optional:
+                kind = "missing" if found == MISSING else found.split(" (")[0]
+                findings.note(f"post kept without its picture: {kind}", f"{record.id}: {record.image}")
+                record = replace(record, image=None)
             elif found == MISSING and missing_allowed:
                 findings.note("picture not at hand", f"{record.id}: {record.image}")
             elif found is not None:

@@ -142,13 +142,19 @@ def _check(
     total = len(reading.records) if isinstance(reading.records, Sequence) else None
     with reporter.progress("reading", total, "records") as bar:
         records = check_records(reading.records, findings, bar)
-    if not reading.image_root.is_dir() and not settings.no_images:
+    if not reading.image_root.is_dir() and not settings.no_images and not reading.pictures_optional:
         raise DataError(
             f"there is no folder of pictures '{reading.image_root}'. "
             "Put the pictures there, or keep the records without them: --no-images"
         )
     pictures = check_pictures(
-        records, reading.image_root, findings, reporter, settings.workers, settings.no_images
+        records,
+        reading.image_root,
+        findings,
+        reporter,
+        settings.workers,
+        settings.no_images,
+        reading.pictures_optional,
     )
     pictures = unite_twins(pictures, reading.drawn, findings)
     _refuse_leaks(pictures, settings, findings)

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.tensors import TensorFile, save_tensors
-from mmx.tasks.recall import Ranks
+from mmx.tasks.recall import RankLists, Ranks
 
 FORMAT = "mmx.ranks"
 VERSION = "1"
 TENSORS = ("i2t", "t2i", "image_group", "text_group")
+LISTS = ("precision", "inverse")
+"""Beside them, where the captions' whole lists count."""
 ONE_STAGE = "none"
 """What is said of the second stage where there is none, or none that has a say; old files say nothing."""
 
@@ -63,6 +65,8 @@ def save_ranks(run: Path, table: RankTable) -> None:
         "image_group": table.image_group,
         "text_group": table.text_group,
     }
+    if table.ranks.lists is not None:
+        tensors |= {name: getattr(table.ranks.lists, name) for name in LISTS}
     header = {"format": FORMAT, "version": VERSION, **table.about}
     save_tensors(rank_file(run, table.dataset, table.split), tensors, header)
 
@@ -97,5 +101,10 @@ def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
         or len(tensors["t2i"]) != len(tensors["text_group"])
     ):
         raise ArtifactError(f"'{path}' does not hold one rank a query. Delete it and evaluate again.")
-    ranks = Ranks(tensors["i2t"], tensors["t2i"])
+    lists = None
+    if "precision" in file.names:
+        lists = RankLists(*(file.read(name).clone() for name in LISTS))
+        if any(value.shape != tensors["t2i"].shape for value in (lists.precision, lists.inverse)):
+            raise ArtifactError(f"'{path}' does not hold one list a caption. Delete it and evaluate again.")
+    ranks = Ranks(tensors["i2t"], tensors["t2i"], lists)
     return RankTable(ranks, tensors["image_group"], tensors["text_group"], **wanted)

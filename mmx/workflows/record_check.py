@@ -58,6 +58,8 @@ def _what_is_wrong(record: Record, seen: dict[str, str]) -> str | None:
         return f"unknown split '{record.split}' (there are {', '.join(SPLITS)})"
     if not record.captions and record.label is None and not record.words:
         return "neither caption nor label nor words"
+    if record.tags and len(record.tags) != len(record.words):
+        return f"{len(record.tags)} tags for {len(record.words)} words"
     return None
 
 

@@ -12,7 +12,8 @@ from mmx.core.reporter import Reporter
 from mmx.core.task import Rerank, Retrieval
 from mmx.engine.evaluation_mode import evaluating
 from mmx.engine.second_stage import active
-from mmx.store.index import Entry, Gallery
+from mmx.store.entries import Entry
+from mmx.store.index import Gallery
 from mmx.workflows.looked_pictures import AT_ONCE, joined, photos_of_folder, pictures_of_split
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
@@ -29,6 +30,10 @@ class Found:
     entry: Entry
     caption: str
     source: str
+    vector: Tensor
+    """[D], of the picture."""
+    at: tuple[int, int]
+    """Which of the galleries it is in, and the row of its picture there."""
     cosine: float | None = None
     """The first stage's score, where both have looked; `score` is then that of both."""
 
@@ -77,9 +82,10 @@ class SecondLook:
         return replace(hit, score=score, cosine=hit.score)
 
     def _keep_query(self) -> Kept:
-        if self.settings.image is None:
-            return self._keep_texts([shown(self.settings.query or "")])
-        return self._keep_images(self.matcher.read_image(self.settings.image.expanduser()))
+        (asked,) = self.settings.terms
+        if asked.picture is None:
+            return self._keep_texts([asked.text])
+        return self._keep_images(self.matcher.read_image(asked.picture))
 
     def _keep_found(
         self, near: Sequence[Found], galleries: Sequence[Gallery]

@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from mmx.core.errors import UsageError
+from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.core.task import Retrieval
 from mmx.engine.evaluator import Embeddings, embed_split
 from mmx.engine.second_stage import active
 from mmx.engine.split_data import SplitData
-from mmx.tasks.recall import Ranks, recall_metrics
+from mmx.tasks import k_reciprocal
+from mmx.tasks.k_reciprocal import KReciprocal
+from mmx.tasks.recall import Ranks
 from mmx.tasks.rerank import FirstStage, rerank
+from mmx.tasks.retrieval import primary_metric, retrieval_metrics
 from mmx.workflows.rank_files import ONE_STAGE
 
 VAL = "val"
@@ -22,6 +26,8 @@ DEFAULT_TOP = 100
 ALL = "all"
 GRID = (1.0, 0.75, 1.5, 0.5, 2.0, 0.25, 3.0, 4.0, 6.0, 8.0, 0.0)
 """Shares of the trained weight that are tried on val; on a tie the earlier one wins."""
+SOURCE = "source"
+COMPLETED = "labels completed (transductive)"
 
 
 @dataclass(frozen=True)
@@ -32,23 +38,30 @@ class RankedRow:
     """How many of each query's nearest are ranked again; 0 for the first stage, `all` for all pairs."""
     weight: float
     weight_from: str | None
-    """`training`, or `val` where it was chosen there; None for the first stage, which has none."""
+    """`training`, or `val` where it was chosen there; None for the first stage, which has none; `source` for
+    k-reciprocal neighbours and completed labels, which nobody trained.
+    """
     ranks: Ranks
+    title: str = ""
+    """What the row is called where it is not one of the model's own."""
 
     @property
     def name(self) -> str:
         """The row in words."""
+        if self.title:
+            return self.title
         name = headline_name(f"top {self.top}")
         return f"{name}, weight chosen on val" if self.weight_from == VAL else name
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The weight that is best on val, by rsum."""
+    """The weight that is best on val, by the metric that training selects by."""
 
     weight: float
     tried: dict[float, float]
-    """Weight -> rsum on val."""
+    """Weight -> that metric on val."""
+    metric: str
 
 
 def headline_name(second_stage: str) -> str:
@@ -61,8 +74,8 @@ def headline_name(second_stage: str) -> str:
 
 
 def headline_of(rows: Sequence[RankedRow]) -> RankedRow:
-    """The row that stands for a run: the last one whose weight was not chosen afterwards."""
-    return next(row for row in reversed(rows) if row.weight_from != VAL)
+    """The row that stands for a run: the last one of the model's own with the weight of training."""
+    return next(row for row in reversed(rows) if row.weight_from not in (VAL, SOURCE))
 
 
 def parse_top(text: str | None) -> int | str:
@@ -105,8 +118,23 @@ def tune_weight(embeddings: Embeddings, first: FirstStage, top: int | str, repor
     """Try shares of the trained weight on a split, which must be val."""
     weights = [share * embeddings.second.weight for share in GRID]
     found = rerank_split(embeddings, first, weights, top, reporter)
-    tried = {weight: recall_metrics(ranks)["rsum"] for weight, ranks in zip(weights, found, strict=True)}
-    return Tuning(max(tried, key=tried.__getitem__), tried)
+    metric = primary_metric(first.ranks)
+    tried = {weight: retrieval_metrics(ranks)[metric] for weight, ranks in zip(weights, found, strict=True)}
+    return Tuning(max(tried, key=tried.__getitem__), tried, metric)
+
+
+def k_reciprocal_row(first: FirstStage, top: int) -> RankedRow:
+    """The first stage's `top` nearest of each query, ranked again by the neighbours that images share."""
+    overlap = KReciprocal.of(first.image, first.text)
+    (ranks,) = rerank(first, overlap, [k_reciprocal.WEIGHT], top)
+    return RankedRow(top, k_reciprocal.WEIGHT, SOURCE, ranks, f"k-reciprocal, top {top}")
+
+
+def completed_row(completed: Embeddings, lists: bool) -> RankedRow:
+    """The first stage over captions whose labels were completed."""
+    groups = completed.image_group, completed.text_group
+    ranks = FirstStage.of(completed.image, completed.text, *groups, lists).ranks
+    return RankedRow(0, 0.0, SOURCE, ranks, COMPLETED)
 
 
 def rerank_split(
@@ -134,19 +162,21 @@ def measure_val(
     model: nn.Module, task: Retrieval, data: SplitData, device: torch.device, precision: str
 ) -> dict[str, float]:
     """The metrics that a training selects by: of both stages where the method has two and the second one has
-    a say, with the first stage's rsum beside them as `first_rsum`.
+    a say, with the first stage's `rsum` or `map` beside them as `first_rsum` or `first_map`.
     """
     second = active(task.rerank, model)
     found = embed_split(
         model, task.encode_image, task.encode_text, data, device, precision=precision, rerank=second
     )
-    first = FirstStage.of(found.image, found.text, found.image_group, found.text_group)
-    metrics = recall_metrics(first.ranks)
+    groups = found.image_group, found.text_group
+    first = FirstStage.of(found.image, found.text, *groups, have_identities(data.records))
+    metrics = retrieval_metrics(first.ranks)
     if task.rerank is None:
         return metrics
-    first_rsum = metrics["rsum"]
+    primary = primary_metric(first.ranks)
+    before = {f"first_{primary}": metrics[primary]}
     if second is not None:
         weights = [found.second.weight]
         (ranks,) = rerank_split(found, first, weights, DEFAULT_TOP, SilentReporter())
-        metrics = recall_metrics(ranks)
-    return {**metrics, "first_rsum": first_rsum}
+        metrics = retrieval_metrics(ranks)
+    return {**metrics, **before}

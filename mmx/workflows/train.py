@@ -3,27 +3,33 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from mmx.core.classifier import Classifier
 from mmx.core.device import default_precision, find_device
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
-from mmx.core.reporter import Reporter
+from mmx.core.record import have_identities
+from mmx.core.reporter import Reporter, SilentReporter
 from mmx.core.seed import derive_seed
+from mmx.core.task import Retrieval, Study
+from mmx.engine.split_loss import split_loss
 from mmx.engine.trainer import TrainOptions, TrainResult, Validate, plan_stages
 from mmx.engine.trainer import train as train_model
 from mmx.reports.curves import draw_curves
 from mmx.store.atomic import check_writable
 from mmx.store.run import RunFolder, check_free, find_run
+from mmx.tasks import person_search
 from mmx.workflows.assemble import Assembly, assemble, method_of
+from mmx.workflows.labelled import check_labelled, label_split
 from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
 from mmx.workflows.stage_rows import measure_val
+from mmx.workflows.train_classifier import train_classifier
 
 PRECISIONS = ("auto", "fp32", "bf16")
 CURVES = "curves.png"
@@ -71,14 +77,17 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
             "name a method and a dataset: mmx train METHOD --dataset NAME. See: mmx methods, mmx datasets"
         )
     resolved = resolve_method(settings.method, settings.wishes)
+    if isinstance(resolved.method, Classifier):
+        return train_classifier(resolved, settings, reporter)
     home = Home.find(settings.home)
-    out = settings.out or _new_name(home.runs, f"{resolved.name}-{canonical(settings.dataset)}")
+    out = settings.out or home.new_run(f"{resolved.name}-{canonical(settings.dataset)}")
     check_free(out)
     check_writable(out.parent if not out.exists() else out)
     assembly = assemble(
         resolved.method, resolved.settings, home, settings.dataset, str(options.device), reporter
     )
     start = None if settings.init is None else find_run(settings.init, home.runs)
+    resolved = replace(resolved, method=assembly.fitted.method)
     facts = _facts(resolved, assembly, settings, options, start)
     return _train(
         resolved,
@@ -103,6 +112,7 @@ def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) 
     device, assets = str(options.device), run.assets()
     assembly = assemble(method, values, home, facts["dataset"], device, reporter, assets)
     _check_same(run, assembly)
+    resolved = replace(resolved, method=assembly.fitted.method)
     options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
     return _train(resolved, assembly, lambda: run, _start_again(run), options, reporter)
 
@@ -138,6 +148,9 @@ def _train(
     if start is not None:
         start.load_start(model)
     data, validate = assembly.data("train"), _validation(resolved, assembly, options)
+    task = assembly.fitted.task
+    if isinstance(task, Retrieval) and have_identities(assembly.manifest.split("val")):
+        options = replace(options, metric=person_search.PRIMARY)
     plan_stages(resolved.method, resolved.settings, model, data, options.seed)
     run = open_run()
     reporter.info(
@@ -152,9 +165,11 @@ def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOpti
     """What measures a model on val.
 
     Raises:
-        DataError: when val has no picture, or no caption.
+        DataError: when val has no picture, or no caption, or nothing of what posts are to be told.
     """
     records = assembly.manifest.split("val")
+    if assembly.fitted.reads_posts:
+        return _post_validation(assembly, options)
     pictures = sum(record.image is not None for record in records)
     captions = sum(len(record.captions) for record in records)
     if not pictures or not captions:
@@ -162,10 +177,30 @@ def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOpti
             f"'{assembly.manifest.name}' val has {pictures} pictures and {captions} captions: nothing can be "
             "matched to select weights by. Prepare it with both."
         )
-    task, data = resolved.method.tasks[0], assembly.data("val")
+    task, data = assembly.fitted.task, assembly.data("val")
+    if isinstance(task, Study):
+        stage = resolved.method.stages(resolved.settings)[-1]
+
+        def study(model: nn.Module) -> dict[str, float]:
+            loss = split_loss(resolved.method, model, stage, data, options.device, options.precision)
+            return {"loss": loss, task.primary_metric: -loss}
+
+        return study
 
     def validate(model: nn.Module) -> dict[str, float]:
         return measure_val(model, task, data, options.device, options.precision)
+
+    return validate
+
+
+def _post_validation(assembly: Assembly, options: TrainOptions) -> Validate:
+    fitted, quiet = assembly.fitted, SilentReporter()
+    check_labelled(fitted.task, assembly.manifest.split("val"), f"'{assembly.manifest.name}' val")
+    data, names = assembly.data("val"), fitted.task.labels(fitted.assets)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        told = (data, options.device, options.precision, quiet)
+        return label_split(model, fitted.task, names, *told).metrics
 
     return validate
 
@@ -177,7 +212,7 @@ def _options(settings: TrainSettings) -> TrainOptions:
     device = find_device(settings.device)
     precision = default_precision(device) if precision == "auto" else precision
     steps, seconds = parse_interval(settings.save_every)
-    options = TrainOptions(settings.seed or 0, device, precision, settings.workers, save_steps=steps)
+    options = TrainOptions(settings.seed or 0, device, precision, workers=settings.workers, save_steps=steps)
     return options if seconds is None else replace(options, save_seconds=seconds)
 
 
@@ -196,13 +231,6 @@ def parse_interval(text: str | None) -> tuple[int | None, float | None]:
         )
     count, unit = int(found[1]), UNITS[found[2]]
     return (None, float(count * unit)) if unit else (count, None)
-
-
-def _new_name(runs: Path, start: str) -> Path:
-    """A run folder that does not exist yet, named by the time of day."""
-    name = f"{start}-{datetime.now():%Y%m%d-%H%M%S}"
-    numbered = (f"{name}-{number}" for number in range(2, 1000))
-    return next(runs / free for free in (name, *numbered) if not (runs / free).exists())
 
 
 def _facts(

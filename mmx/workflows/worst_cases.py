@@ -1,17 +1,16 @@
 """The queries a model gets most wrong: what was asked, what is right, and what it put first instead."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from mmx.core.record import Record
 from mmx.engine.second_stage import ScorePairs
 from mmx.tasks.recall import DIRECTIONS
 from mmx.workflows.embedded import Embedded
-from mmx.workflows.stage_rows import ALL, RankedRow
+from mmx.workflows.ranked_list import RankedList
+from mmx.workflows.stage_rows import RankedRow
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ def _worst(
             break
         cosine = gallery.double() @ query[asked].double()
         relevant = gallery_group == query_group[asked]
-        scored = _Scored(asked, direction, row, cosine, score)
-        near = _nearest(cosine, relevant, row.top)
-        scores = torch.full_like(cosine, -torch.inf).index_copy(0, near, scored(near))
+        answers = RankedList(asked, direction, row, cosine, relevant, score)
+        near = answers.near
+        scores = torch.full_like(cosine, -torch.inf).index_copy(0, near, answers.scores(near))
         first = int(scores.masked_fill(relevant, -torch.inf).argmax())
         # None of the right ones near: the nearest of them keeps its place behind.
         among = scores if relevant[near].any() else cosine
@@ -70,42 +69,12 @@ def _worst(
                 rank=int(places[asked]) + 1,
                 query=query_names[asked],
                 right=gallery_names[right],
-                right_score=float(scored(torch.tensor([right]))),
+                right_score=float(answers.scores(torch.tensor([right]))),
                 first=gallery_names[first],
                 first_score=float(scores[first]),
             )
         )
     return cases
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """Scores of one query with some of its answers."""
-
-    asked: int
-    direction: str
-    row: RankedRow
-    cosine: Tensor
-    score: ScorePairs | None
-
-    def __call__(self, answers: Tensor) -> Tensor:
-        """Rows of answers [A] -> their scores [A] float64."""
-        if self.score is None:
-            return self.cosine[answers]
-        asked = torch.tensor([self.asked])
-        pairs: Sequence[tuple[Tensor, Tensor]] = [
-            (asked, some) if self.direction == "i2t" else (some, asked) for some in answers.split(256)
-        ]
-        fine = torch.cat([self.score(images, texts).flatten() for images, texts in pairs])
-        return self.cosine[answers] + self.row.weight * fine
-
-
-def _nearest(cosine: Tensor, relevant: Tensor, top: int | str) -> Tensor:
-    """What is ranked again, or in one stage everything; of equal ones the wrong first, then the lower row."""
-    if top in (0, ALL):
-        return torch.arange(len(cosine))
-    right_last = relevant.int().argsort(stable=True)
-    return right_last[cosine[right_last].argsort(descending=True, stable=True)][:top]
 
 
 def _picture(record: Record) -> str:

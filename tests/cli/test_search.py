@@ -81,6 +81,46 @@ def test_paths_are_lines_that_lead_to_files(run: Run, photos: Path) -> None:
     assert Path("asked.png").is_file()
 
 
+def test_lines_of_json_and_paths_for_xargs(run: Run, photos: Path) -> None:
+    _, out, _ = run("red", "blue", "--in", str(photos), *MODEL, "--jsonl", "--top", "2")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(line["query"]["text"], line["rank"]) for line in lines] == [
+        ("red", 1), ("red", 2), ("blue", 1), ("blue", 2),
+    ]  # fmt: skip
+    _, out, _ = run("red", "--in", str(photos), *MODEL, "--print0")
+    assert out.count("\0") == 3 and all(Path(path).is_file() for path in out.split("\0")[:-1])
+
+
+def test_several_queries_have_a_table_and_a_sheet_each(run: Run, photos: Path) -> None:
+    code, out, _ = run("a red thing", "blue - red", "--in", str(photos), *MODEL, "--html", "hits.html")
+    assert code == 0 and "'a red thing'" in out and "'blue - red'" in out
+    assert {path.name for path in Path.cwd().iterdir()} == {
+        "mmx-search-1.png", "mmx-search-2.png", "hits-1.html", "hits-2.html"
+    }  # fmt: skip
+
+
+def test_what_was_written_is_opened_in_its_viewer(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    run("red", "--in", str(photos), *MODEL, "--open")
+    code, _, err = run("red", "--in", str(photos), *MODEL, "--json", "--open")
+    assert [Path(path).name for path in opened] == ["mmx-search.png"]
+    assert code == 2 and "Add --html FILE" in err
+
+
+def test_a_terminal_with_colours_shows_small_pictures(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmx.cli.hits.pictures_in_terminal", lambda: "half-blocks")
+    _, out, _ = run("red", "--in", str(photos), *MODEL, "--no-sheet")
+    assert out.count("▀") >= 3 * 24
+    monkeypatch.setattr("mmx.cli.hits.pictures_in_terminal", lambda: "kitty")
+    _, out, _ = run("red", "--in", str(photos), *MODEL)
+    assert "\x1b_Ga=T,f=100" in out
+
+
 def test_a_picture_is_nearest_to_itself(run: Run, photos: Path) -> None:
     code, out, _ = run(
         "--image", str(photos / "two.png"), "--in", str(photos), *MODEL, "--paths", "--top", "1"
@@ -94,7 +134,13 @@ def test_a_picture_is_nearest_to_itself(run: Run, photos: Path) -> None:
         ((), 2, "nothing to look for"),
         (("  ",), 2, "nothing to look for"),
         (("red", "--top", "-1"), 2, "--top"),
-        (("red", "--image", "a.png"), 2, "two queries"),
+        (("red", "--json", "--paths"), 2, "--json and --paths are two forms"),
+        (("red +",), 2, "empty"),
+        (("red + https://example.org/a.jpg",), 2, "mmx fetches nothing"),
+        (("red", "--min-score", "much"), 2, "'much' is neither a cosine"),
+        (("red", "--in", ".", "--no-refresh", *MODEL), 4, "mmx index add"),
+        (("red + ./absent.png", "--in", ".", *MODEL), 3, "'absent.png' cannot be read: missing"),
+        (("red", "--html", "page.png"), 2, "It ends in: .html, .htm"),
         (("red", "--nonsense"), 2, "--nonsense"),
         (("red", "--in", "absent", *MODEL), 3, "--in DIR"),
         (("red",), 4, "mmx train attention-clip"),

@@ -170,3 +170,12 @@ def test_a_dataset_without_captions_is_bad_data(run: Run, home: Home) -> None:
 
     assert (code, out) == (3, "")
     assert "3 pictures and 0 captions" in err
+
+
+def test_a_sentence_without_a_known_word_is_refused_and_one_is_enough(run: Run, trained: Home) -> None:
+    code, _, err = run("search", "zyxq wvut", "--run", "words", "--split", "val", "--device", "cpu")
+    assert code == 2
+    assert "no word of 'zyxq wvut' stands in the captions 'words' learnt from" in " ".join(err.split())
+
+    assert run("search", "zyxq red", "--run", "words", "--split", "val", "--device", "cpu")[0] == 0
+    assert run("search", "zyxq wvut", "--run", "tokens", "--split", "val", "--device", "cpu")[0] == 0

@@ -181,3 +181,16 @@ def test_a_tower_of_one_modality_has_no_space_to_project_into(modality: str) -> 
 
     with pytest.raises(ValueError, match="shares no space"):
         tower(*given, project=True)
+
+
+def test_words_that_are_cut_apart_keep_their_places_and_the_tokens_are_those_of_the_caption() -> None:
+    text = load_encoder("random:bert", "text")
+    posts = [["Anna's", "dog", "!"], ["a"] * 400]
+
+    ids, starts = text.tokenize_words(posts)
+
+    assert ids == text.tokenize([" ".join(words) for words in posts])
+    assert starts[0] == [1, 4, 5]
+    # 32 tokens, two of which are signs
+    assert starts[1] == [*range(1, 31), *[-1] * 370]
+    assert text.tokenize_words([]) == ([], [])

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mmx.encoders.random_twins import random_text
 from mmx.encoders.tokenizers import ModelTokenizer
-from mmx.encoders.word_pieces import words_by_marks
+from mmx.encoders.word_pieces import first_pieces, words_by_marks
 
 PIECES = (
     "[PAD]",
@@ -79,3 +79,25 @@ def test_words_of_sentencepiece_begin_with_its_mark() -> None:
     assert found.words == ("a", "frisbee", "<unk>", "</s>")
     assert found.of_token == (0, 1, 1, 2, 2, 3)
     assert (found.special, found.unknown) == ({3}, {2})
+
+
+def test_the_first_piece_of_each_word_is_found_by_where_pieces_lie() -> None:
+    words = ["RT", "Zimmermann", "!"]
+    offsets = [None, (0, 2), (3, 9), (9, 13), (14, 15), None]
+
+    assert first_pieces(words, offsets, cut=False) == [1, 2, 4]
+
+
+def test_a_piece_that_begins_with_the_space_before_it_belongs_to_the_word_behind() -> None:
+    assert first_pieces(["a", "b"], [(0, 1), (1, 3)], cut=False) == [0, 1]
+
+
+def test_a_word_that_leaves_no_piece_has_the_place_of_the_word_before_it() -> None:
+    words = ["a", "\ufe0f", "b", "\ufe0f"]
+
+    assert first_pieces(words, [None, (0, 1), (4, 5), None], cut=False) == [1, 1, 2, 2]
+    assert first_pieces(["\ufe0f", "b"], [None, (2, 3), None], cut=False) == [0, 1]
+
+
+def test_words_behind_the_last_token_of_a_cut_post_have_no_place() -> None:
+    assert first_pieces(["a", "b", "c"], [None, (0, 1), None], cut=True) == [1, -1, -1]

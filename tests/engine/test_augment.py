@@ -26,7 +26,7 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "picture.png"
 
 
-@pytest.mark.parametrize("augment", ["none", "flip", "crop-flip"])
+@pytest.mark.parametrize("augment", ["none", "flip", "crop-flip", "person"])
 @pytest.mark.parametrize("fit", ["squash", "crop"])
 def test_the_same_seed_gives_the_same_uint8_picture_of_the_views_size(
     augment: str, fit: str, picture: Path
@@ -109,3 +109,35 @@ def test_cropping_and_colouring_cost_little_beside_decoding(tmp_path: Path) -> N
         times[augment] = time.perf_counter() - begun
 
     assert times["crop-flip"] < 5 * times["none"]
+
+
+def test_a_person_is_moved_by_at_most_ten_pixels_and_half_of_them_have_a_part_erased(tmp_path: Path) -> None:
+    """A picture of one colour: black is where it moved away from, anything else is noise."""
+    Image.new("RGB", (64, 192), (200, 100, 50)).save(tmp_path / "person.png")
+    view, erased = View(height=192, width=64), 0
+    for seed in range(0, 200, 2):
+        varied = augment_pixels(tmp_path / "person.png", view, "person", seed).astype(int)
+        kept = (varied == numpy.array([200, 100, 50])[:, None, None]).all(0)
+        black = (varied == 0).all(0)
+        other = ~kept & ~black
+        share = other.mean()
+        erased += share > 0
+        assert share < 0.41 and kept[10:-10, 10:-10].any()
+        assert not black[10:-10, 10:-10].sum() > 3
+        if share:
+            rows, columns = numpy.flatnonzero(other.any(1)), numpy.flatnonzero(other.any(0))
+            assert other.mean() > 0.95 * numpy.ptp(rows) * numpy.ptp(columns) / other.size
+
+    assert 35 < erased < 65
+
+
+def test_odd_seeds_mirror_a_person(picture: Path) -> None:
+    view = View(height=64, width=32)
+    varied = [augment_pixels(picture, view, "person", seed) for seed in range(40)]
+
+    rises = [
+        pixels[0, 12:-12, 20].astype(int).mean() > pixels[0, 12:-12, 12].astype(int).mean()
+        for pixels in varied
+    ]
+
+    assert sum(rise == (seed % 2 == 0) for seed, rise in enumerate(rises)) > 30

@@ -1,5 +1,6 @@
 """Extraction: the same files come out however the work is shared out or broken off."""
 
+import dataclasses
 import multiprocessing
 import os
 import resource
@@ -240,3 +241,16 @@ def test_killed_at_any_moment_the_resumed_run_equals_the_unbroken_one(
 
         assert contents(folder) == whole
         assert not [path for path in folder.iterdir() if path.name.startswith(".mmx-tmp-")]
+
+
+def test_a_post_without_a_picture_has_a_row_of_zeros(home: Home, tmp_path: Path) -> None:
+    manifest = make_corpus(home, records=7)
+    records = manifest.split("test")
+    for place in (0, 3, 4, 5):
+        records[place] = dataclasses.replace(records[place], image=None)
+
+    _extract(manifest, tmp_path / "features")
+
+    store = FeatureStore.open(tmp_path / "features", "test", manifest.fingerprint)
+    read = store.read_images("image_features", torch.arange(7))
+    assert (read[[0, 3, 4, 5]] == 0).all() and (read[[1, 2, 6]].abs().sum(1) > 0).all()

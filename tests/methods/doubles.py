@@ -62,6 +62,7 @@ class StubTextTower(nn.Module):
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.embedding_width = width
+        self.vocabulary, self.mask_id, self.sign_ids = WORDS, WORDS - 1, frozenset({0})
         self.words, self.middle, self.top = (
             nn.Embedding(WORDS, width),
             nn.Linear(width, width),
@@ -130,8 +131,9 @@ def take(batch: Batch, images: Tensor, captions: Tensor) -> Batch:
     """The images and captions of a batch that are asked for, in the order asked for."""
     return Batch(
         **{
-            field.name: getattr(batch, field.name)[images if field.name in IMAGE_FIELDS else captions]
+            field.name: value[images if field.name in IMAGE_FIELDS else captions]
             for field in dataclasses.fields(batch)
+            if (value := getattr(batch, field.name)) is not None
         }
     )
 
@@ -175,7 +177,7 @@ def read_vectors(file: str, words: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 
 RECORDS = tuple(
-    Record(str(row), "train", f"{row}.jpg", (f"word{4 + row} word{5 + row} stands",) * 4)
+    Record(str(row), "train", f"{row}.jpg", (f"word{4 + row} word{5 + row} stands",) * 4, identity=row)
     for row in range(WORDS)
 )
 SOURCE = AssetSource(RECORDS, count_concepts, read_vectors)

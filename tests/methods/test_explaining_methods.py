@@ -5,11 +5,23 @@ import torch
 
 from mmx.core.batch import Batch
 from mmx.core.discover import find_method, names
+from mmx.core.method import Method
 from mmx.core.settings import resolve
+from mmx.core.task import Retrieval, Task
 from tests.methods.doubles import build, count_assets, make_batch, pad, take
 
 METHODS = {name: find_method(name) for name in names("mmx.methods")}
-EXPLAINING = {name: method for name, method in METHODS.items() if any(task.explain for task in method.tasks)}
+
+
+def explains(task: Task) -> bool:
+    return isinstance(task, Retrieval) and task.explain is not None
+
+
+EXPLAINING = {
+    name: method
+    for name, method in METHODS.items()
+    if isinstance(method, Method) and any(explains(task) for task in method.tasks)
+}
 
 
 @pytest.fixture(params=[(name, preset) for name, method in EXPLAINING.items() for preset in method.presets])
@@ -22,7 +34,7 @@ def made(request: pytest.FixtureRequest) -> tuple:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    return method, settings, model, next(task for task in method.tasks if task.explain)
+    return method, settings, model, next(task for task in method.tasks if explains(task))
 
 
 @pytest.fixture

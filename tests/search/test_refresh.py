@@ -154,6 +154,8 @@ def test_a_refresh_that_is_killed_goes_on_from_what_was_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PIECE", 2)
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SAVE_SHARE", 0)
     write(tmp_path, **{f"p{number}": str(number) for number in range(7)})
     saved: list[Gallery] = []
 
@@ -166,7 +168,7 @@ def test_a_refresh_that_is_killed_goes_on_from_what_was_saved(
             return super().__call__(paths, reporter)
 
     with pytest.raises(KeyboardInterrupt):
-        refresh(look(tmp_path), EMPTY, Killed(), saved.append, SilentReporter(), save_seconds=0)
+        refresh(look(tmp_path), EMPTY, Killed(), saved.append, SilentReporter())
     encode = Encoder()
     fresh = update(tmp_path, saved[-1], encode)
 

@@ -67,7 +67,7 @@ def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:
         (lambda tensors: tensors.pop("0.weight"), "it lacks '0.weight'"),
         (lambda tensors: tensors.update(more=torch.zeros(1)), "has 'more' too much"),
         (lambda tensors: tensors.update({"0.bias": torch.zeros(4)}), r"'0.bias' is float32 \[4\]"),
-        (lambda tensors: tensors.update({"0.bias": torch.zeros(3).half()}), r"'0.bias' is float16 \[3\]"),
+        (lambda tensors: tensors.update({"0.bias": torch.zeros(3).double()}), r"'0.bias' is float64 \[3\]"),
     ],
 )
 def test_missing_extra_and_misshapen_tensors_are_named(change, words: str, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Gallery on disk: a round trip, every kind of file that is not one, and writers that are killed or meet."""
 
 import errno
+import json
 import multiprocessing
 import os
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,11 @@ import torch
 
 from mmx.core.errors import ArtifactError, ResourceError
 from mmx.core.reporter import SilentReporter
-from mmx.store.index import Entry, Gallery, one_writer
+from mmx.store import index
+from mmx.store.entries import Entry
+from mmx.store.index import Gallery
+from mmx.store.one_writer import one_writer
+from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile, save_tensors
 
 
@@ -51,6 +55,60 @@ def test_an_empty_and_an_unfinished_gallery_come_back(tmp_path: Path) -> None:
     assert (back.entries, back.text_vectors, back.complete) == ((), None, False)
 
 
+def test_what_was_said_of_a_gallery_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    scope = Scope({".": True, "caf\udce9": False})
+    replace(gallery(), made_by={"run": "/r"}, scope=scope, kind="pq").save(path)
+
+    back = Gallery.open(path)
+
+    assert (back.made_by, back.scope, back.kind) == ({"run": "/r"}, scope, "pq")
+    assert back.content == gallery().content
+
+
+def test_many_vectors_have_codes_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "MANY", 3)
+    gallery().save(tmp_path / "g.safetensors")
+
+    codes = Gallery.open(tmp_path / "g.safetensors").codes
+
+    assert codes.codes.tolist() == (127 * torch.eye(4)[:3]).tolist()
+    torch.testing.assert_close(codes.steps, torch.full((3,), 1 / 127))
+
+
+def save_first_version(path: Path) -> None:
+    """As the first version wrote a gallery: its entries are lines of JSON, and its header says less."""
+    good = {
+        "id": "a.jpg",
+        "path": "/p/a\udce9.jpg",
+        "captions": ["x"],
+        "size": 7,
+        "mtime_ns": 8,
+        "digest": "d",
+    }
+    lines = [{**good, "reason": ""}, {**good, "id": "b.jpg", "captions": [], "reason": "damaged"}]
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode("ascii")
+    entries = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    header = {
+        "format": "mmx-gallery",
+        "version": "1",
+        "source": "/p",
+        "fingerprint": "f1",
+        "complete": "true",
+    }
+    save_tensors(path, {"image_vectors": torch.eye(4)[:1], "entries": entries}, header)
+
+
+def test_a_gallery_of_the_first_version_opens(tmp_path: Path) -> None:
+    save_first_version(tmp_path / "g.safetensors")
+
+    back = Gallery.open(tmp_path / "g.safetensors", "f1")
+
+    assert back.entries == [Entry("a.jpg", "/p/a\udce9.jpg", ("x",), 7, 8, digest="d")]
+    assert [(bad.id, bad.reason) for bad in back.unreadable] == [("b.jpg", "damaged")]
+    assert (back.made_by, back.scope.covers("any.jpg"), back.kind) == (None, True, "exact")
+
+
 def test_a_gallery_of_another_matcher_is_refused_naming_both(tmp_path: Path) -> None:
     gallery().save(tmp_path / "g.safetensors")
     with pytest.raises(ArtifactError, match=r"'f1'.*'f2'"):
@@ -79,8 +137,8 @@ def test_absent_truncated_and_foreign_files_are_refused_by_name(tmp_path: Path) 
         {"image_vectors": torch.eye(4)[:2]},
         {"image_vectors": torch.eye(4)[:3].half()},
         {"text_vectors": torch.ones(5, 4)},
-        {"entries": torch.tensor([123, 10], dtype=torch.uint8)},
-        {"entries": torch.frombuffer(bytearray(b'{"id": "a"}\n'), dtype=torch.uint8)},
+        {"entries": torch.tensor([123, 10], dtype=torch.int64)},
+        {"entries": torch.empty(0, dtype=torch.int64)},
     ],
 )
 def test_rows_that_do_not_fit_the_entries_are_refused(
@@ -140,26 +198,3 @@ def test_kill_minus_nine_leaves_a_whole_gallery_and_gives_back_the_lock(tmp_path
         with one_writer(tmp_path, SilentReporter()):
             assert len(Gallery.open(path, "f1").entries) in (2, 3)
             assert {found.name for found in tmp_path.iterdir()} == {"g.safetensors", "lock"}
-
-
-def test_a_second_writer_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
-    order: list[str] = []
-    waiting = threading.Event()
-
-    class Listener(SilentReporter):
-        def info(self, text: str) -> None:
-            order.append(text)
-            waiting.set()
-
-    def second() -> None:
-        with one_writer(tmp_path, Listener()):
-            order.append("second")
-
-    with one_writer(tmp_path, SilentReporter()):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(30)
-        order.append("first")
-    thread.join(30)
-
-    assert [order[0].startswith("another mmx"), *order[1:]] == [True, "first", "second"]

@@ -16,7 +16,7 @@ from mmx.core.reporter import SilentReporter
 from mmx.engine.evaluator import Embeddings
 from mmx.store.images import ImageError, load_image
 from mmx.store.manifest import write_manifest
-from mmx.workflows import search as search_workflow
+from mmx.workflows import searchable as search_workflow
 from mmx.workflows.caption_qa import CaptionQaResult, CaptionQaSettings, caption_qa, caption_qa_with
 
 WORDS = ("red", "green", "blue", "runs", "sleeps")

@@ -2,56 +2,24 @@
 
 import functools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import normalize
 
 from mmx.core.errors import ArtifactError, DataError, ResourceError, UsageError
 from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.engine.evaluator import Embeddings
-from mmx.store.images import ImageError, load_image
 from mmx.store.manifest import Manifest, write_manifest
-from mmx.workflows.galleries import folder_gallery, index_folder, split_gallery
-from mmx.workflows.search import SearchResult, SearchSettings, check, search, search_with
-
-COLOURS = ("red", "green", "blue", "white")
-
-
-class StubMatcher:
-    """Four colours, one axis each; a sentence that names none of them points equally to all."""
-
-    name, fingerprint, opened = "stub", "stub-1", None
-
-    def __init__(self) -> None:
-        self.encoded: list[str] = []
-
-    def encode_texts(self, captions: Sequence[str]) -> torch.Tensor:
-        named = torch.tensor(
-            [[float(colour in caption.split()) for colour in COLOURS] for caption in captions]
-        )
-        return normalize(torch.where(named.any(dim=1, keepdim=True), named, torch.ones_like(named)), dim=1)
-
-    def encode_images(
-        self, paths: Sequence[Path], reporter: object
-    ) -> tuple[torch.Tensor, list[tuple[int, str]]]:
-        vectors, failures = [], []
-        for place, path in enumerate(paths):
-            self.encoded.append(path.name)
-            try:
-                colour = load_image(path).getpixel((0, 0))
-            except ImageError as error:
-                failures.append((place, str(error)))
-                continue
-            names = [Image.new("RGB", (1, 1), name).getpixel((0, 0)) for name in COLOURS]
-            vectors.append(torch.eye(4)[names.index(colour)])
-        return (torch.stack(vectors) if vectors else torch.empty(0, 0)), failures
+from mmx.workflows.galleries import folder_index, index_folder, split_gallery
+from mmx.workflows.search import SearchResult, as_document, ask, search, search_with
+from mmx.workflows.search_settings import SearchSettings, check
+from mmx.workflows.searchable import encode_query, open_searchables
+from tests.workflows.stub_matcher import StubMatcher
 
 
 class Listener(SilentReporter):
@@ -118,17 +86,17 @@ def test_top_is_at_most_what_there_is(home: Home, photos: Path, top: int, hits: 
 def test_a_folder_is_encoded_once_and_refreshed_when_it_changes(home: Home, photos: Path) -> None:
     """Three pictures are encoded for four photos: a.png and sub/c.png are one content."""
     first, second, third = StubMatcher(), StubMatcher(), StubMatcher()
-    folder_gallery(first, photos, home, SilentReporter())
-    folder_gallery(second, photos, home, SilentReporter())
+    folder_index(first, photos, home, SilentReporter())
+    folder_index(second, photos, home, SilentReporter())
     Image.new("RGB", (4, 4), "white").save(photos / "new.png")
     (photos / "a.png").unlink()
     listener = Listener()
 
-    refreshed = folder_gallery(third, photos, home, listener)
+    refreshed = folder_index(third, photos, home, listener).gallery
 
     assert (len(first.encoded), second.encoded, third.encoded) == (3, [], ["new.png"])
     assert "1 new or changed, 3 kept, 1 removed" in listener.infos[0]
-    rebuilt = folder_gallery(StubMatcher(), photos, home, SilentReporter(), rebuild=True)
+    rebuilt = folder_index(StubMatcher(), photos, home, SilentReporter(), rebuild=True).gallery
     assert refreshed.entries == rebuilt.entries
     assert torch.equal(refreshed.image_vectors, rebuilt.image_vectors)
 
@@ -136,18 +104,18 @@ def test_a_folder_is_encoded_once_and_refreshed_when_it_changes(home: Home, phot
 def test_another_matcher_has_a_gallery_of_its_own(home: Home, photos: Path) -> None:
     other = StubMatcher()
     other.fingerprint = "stub-2"
-    folder_gallery(StubMatcher(), photos, home, SilentReporter())
-    folder_gallery(other, photos, home, SilentReporter())
+    folder_index(StubMatcher(), photos, home, SilentReporter())
+    folder_index(other, photos, home, SilentReporter())
     assert len(other.encoded) == 3
 
 
 def test_a_broken_index_is_made_again_with_a_remark(home: Home, photos: Path) -> None:
-    folder_gallery(StubMatcher(), photos, home, SilentReporter())
+    folder_index(StubMatcher(), photos, home, SilentReporter())
     path = index_folder(home, photos, "stub-1") / "gallery.safetensors"
     path.write_bytes(b"not a gallery")
     listener = Listener()
 
-    gallery = folder_gallery(StubMatcher(), photos, home, listener)
+    gallery = folder_index(StubMatcher(), photos, home, listener).gallery
 
     assert len(gallery.entries) == 4
     assert str(path) in listener.infos[0]
@@ -196,7 +164,6 @@ def test_a_query_without_direction_is_named(home: Home, photos: Path) -> None:
     [
         ({}, "nothing to look for"),
         ({"query": " \t"}, "nothing to look for"),
-        ({"query": "red", "image": Path("a.png")}, "two queries"),
         ({"query": "red", "run": Path("r"), "model": "m"}, "two ways"),
         ({"query": "red", "folder": Path("p"), "captions": True}, "--captions needs a dataset"),
         ({"query": "red", "folder": Path("p"), "split": "val"}, "--split needs a dataset"),
@@ -204,6 +171,22 @@ def test_a_query_without_direction_is_named(home: Home, photos: Path) -> None:
         ({"query": "red", "model": "m"}, "has no dataset of its own"),
         ({"query": "red", "top": -1}, "--top -1"),
         ({"query": "red", "sheet": Path("sheet.txt")}, "sheet.txt"),
+        ({"query": "red", "page": Path("page.png")}, "page.png' is no name for a page"),
+        ({"query": "red -"}, "empty"),
+        ({"query": "red + http://a/b.png"}, "fetches nothing"),
+        ({"query": "red", "where": " "}, "is no condition"),
+        ({"query": "red", "where": "size > 1", "table": Path("t.csv")}, "Give both --in DIR and --where"),
+        ({"query": "red", "min_score": "high"}, "neither a cosine"),
+        ({"query": "red", "min_score": "1.5"}, "neither a cosine"),
+        ({"query": "red", "min_score": "100%"}, "1% to 99%"),
+        ({"query": "red - blue", "min_score": "50%"}, "sentences alone"),
+        ({"query": "red", "min_score": "50%", "captions": True}, "of pictures"),
+        ({"query": "red", "collapse": 1.5}, "no cosine of like pictures"),
+        ({"query": "red", "collapse": 0.9, "captions": True}, "beside --captions"),
+        ({"query": "red", "refresh": False}, "of an index of photos"),
+        ({"query": "red", "folder": Path("p"), "refresh": False, "rebuild": True}, "contradict"),
+        ({"query": "red - blue", "rerank_top": 5}, "looks again at pictures beside a sentence"),
+        ({"query": "./a.png", "explain": 1}, "words of a sentence"),
     ],
 )
 def test_words_that_do_not_fit_together_are_refused(words: dict[str, object], message: str) -> None:
@@ -350,3 +333,112 @@ def test_a_picture_removed_since_is_an_empty_frame_on_the_sheet(
     settings = SearchSettings(query="blue", home=home, sheet=tmp_path / "s.png")
     assert search_with(own, settings, SilentReporter()).hits[0].id == "d.png"
     assert (tmp_path / "s.png").is_file()
+
+
+def test_a_sum_is_between_its_terms_and_away_from_what_is_subtracted(home: Home, photos: Path) -> None:
+    """red + blue is equally near to both; of red + blue - red only blue is left."""
+    both = look(home, query="red + blue", folder=photos, top=4)
+    assert [(hit.id, round(hit.score, 3)) for hit in both.hits] == [
+        ("a.png", 0.707), ("d.png", 0.707), ("sub/c.png", 0.707), ("b.png", 0.0),
+    ]  # fmt: skip
+    less = look(home, query=f"red + {photos / 'd.png'} - red", folder=photos, top=1)
+    assert [hit.id for hit in less.hits] == ["d.png"]
+    assert less.as_document()["query"] == {"sum": f"red + {photos / 'd.png'} - red"}
+
+
+def test_a_picture_and_words_are_a_sum(home: Home, photos: Path) -> None:
+    result = look(home, image=photos / "d.png", query="- green", folder=photos, top=1)
+    assert result.as_document()["query"] == {"sum": f"{photos / 'd.png'} - green"}
+    assert round(result.hits[0].score, 3) == 0.707
+
+
+def test_a_picture_of_a_sum_that_cannot_be_read_is_named(home: Home, photos: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.jpg' cannot be read: missing"):
+        look(home, query="red + ./nowhere.jpg", folder=photos)
+
+
+def test_a_condition_lets_through_only_some(home: Home, photos: Path) -> None:
+    result = look(home, query="red", folder=photos, where="folder = '' AND name <> 'a.png'")
+    assert ([hit.id for hit in result.hits], result.size) == (["b.png", "d.png"], 2)
+    assert look(home, query="red", folder=photos, where="size > 1e9").hits == ()
+    with pytest.raises(UsageError, match="columns: id, folder, name, size, date"):
+        look(home, query="red", folder=photos, where="split = 'val'")
+
+
+def test_a_table_of_ones_own_gives_photos_columns(home: Home, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("image,album,stars,size\na.png,sea,5,x\nsub/c.png,sea,2,y\n")
+    result = look(
+        home, query="red", folder=photos, table=tmp_path / "mine.csv", where="album = 'sea' AND stars > 3"
+    )
+    assert [hit.id for hit in result.hits] == ["a.png"]
+    for text, error, words in (
+        ("album\nsea\n", DataError, "no column that names pictures"),
+        ("image,album\nz.png,sea\n", UsageError, "names no picture"),
+    ):
+        (tmp_path / "mine.csv").write_text(text)
+        with pytest.raises(error, match=words):
+            look(home, query="red", folder=photos, table=tmp_path / "mine.csv", where="true")
+
+
+def test_nothing_below_the_least_cosine_is_shown(home: Home, photos: Path) -> None:
+    result = look(home, query="red and blue", folder=photos, min_score="0.7")
+    assert [hit.id for hit in result.hits] == ["a.png", "d.png", "sub/c.png"]
+    assert result.as_document()["min_score"] == 0.7
+
+
+def test_a_pretrained_pair_has_no_calibrated_cut_off(home: Home, photos: Path) -> None:
+    with pytest.raises(UsageError, match="'stub' was trained elsewhere"):
+        look(home, query="red", folder=photos, min_score="50%")
+
+
+def test_like_pictures_are_shown_as_one_and_others_come_up(home: Home, photos: Path) -> None:
+    result = look(home, query="red", folder=photos, top=2, collapse=0.98)
+    assert [(hit.rank, hit.id, hit.duplicates) for hit in result.hits] == [
+        (1, "a.png", (str(photos / "sub" / "c.png"),)), (2, "b.png", ()),
+    ]  # fmt: skip
+
+
+def test_many_like_pictures_do_not_hide_what_is_behind_them(home: Home, photos: Path) -> None:
+    for number in range(30):
+        Image.new("RGB", (40, 30 + number), "red").save(photos / f"r{number:02d}.png")
+    result = look(home, query="red", folder=photos, top=3, collapse=0.98)
+    assert [hit.id for hit in result.hits] == ["a.png", "b.png", "d.png"]
+    assert len(result.hits[0].duplicates) == 31
+
+
+def test_without_a_refresh_the_index_is_searched_as_it_is(home: Home, photos: Path) -> None:
+    with pytest.raises(ArtifactError, match="has no index by 'stub'"):
+        look(home, query="red", folder=photos, refresh=False)
+    look(home, query="red", folder=photos)
+    (photos / "a.png").unlink()
+    assert look(home, query="red", folder=photos, refresh=False).hits[0].id == "a.png"
+    assert look(home, query="red", folder=photos).hits[0].id == "sub/c.png"
+
+
+def test_several_queries_have_an_answer_each_from_galleries_opened_once(home: Home, photos: Path) -> None:
+    matcher, quiet = StubMatcher(), SilentReporter()
+    asked = [SearchSettings(query=word, folder=photos, top=1, home=home) for word in ("blue", "green")]
+    searchables = open_searchables(matcher, asked[0], quiet)
+    results = [ask(matcher, searchables, one, quiet, encode_query(matcher, one)) for one in asked]
+    document = as_document(results)
+    assert document["schema"] == "mmx.searches/1"
+    assert [answer["hits"][0]["id"] for answer in document["answers"]] == ["d.png", "b.png"]
+
+
+def test_the_page_holds_its_pictures_and_nothing_that_runs(home: Home, photos: Path, tmp_path: Path) -> None:
+    (photos / "<b>&.png").write_bytes((photos / "d.png").read_bytes())
+    look(home, query="blue", folder=photos, top=2, page=tmp_path / "blue.html")
+    page = (tmp_path / "blue.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "<script" not in page and "<b>&.png" not in page and "&lt;b&gt;&amp;.png" in page
+
+
+def test_a_split_has_columns_of_its_own(own: StubMatcher, home: Home) -> None:
+    def ids(where: str, **words: object) -> list[str]:
+        settings = SearchSettings(query="blue", where=where, home=home, **words)
+        return [hit.id for hit in search_with(own, settings, SilentReporter()).hits]
+
+    assert ids("split = 'train'") == ["a.png", "b.png"]
+    assert ids("list_contains(captions, 'all red')") == ["a.png"]
+    assert ids("label IS NULL AND size > 0 AND folder = ''") == ["d.png", "a.png", "b.png"]
+    assert ids("split = 'train'", captions=True) == ["a.png", "a.png", "b.png"]

@@ -19,7 +19,15 @@ METHOD = Method(
     build=build,
     stages=stages,
     loss=loss,
-    tasks=(Retrieval(encode_image=encode_image, encode_text=encode_text, explain=explain, adds_up=True),),
+    tasks=(
+        Retrieval(
+            encode_image=encode_image,
+            encode_text=encode_text,
+            explain=explain,
+            adds_up=True,
+            labels="concept_ids",
+        ),
+    ),
     assets=count_assets,
     caption_ids=caption_ids,
     caption_words=caption_words,

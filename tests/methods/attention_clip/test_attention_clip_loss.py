@@ -8,7 +8,7 @@ import torch
 
 from mmx.core.discover import find_method
 from mmx.methods.attention_clip.loss import faithful_loss, loss
-from mmx.methods.attention_clip.model import encode_image, encode_text
+from mmx.methods.attention_clip.model import Reading, encode_image, encode_text
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 from tests.methods.doubles import build, make_batch
 
@@ -109,7 +109,7 @@ def test_half_precision_of_the_network_does_not_reach_the_scores() -> None:
     """Cosines of .999 and 1 are one number in bfloat16; at temperature .01 they are .1 nats apart."""
     image, text = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.999, math.sqrt(1 - 0.999**2)]])
     model = build(METHOD, AttentionClipSettings(attention="self", temperature=0.01)).eval()
-    model.project_images, model.project_texts = lambda batch: image[None], lambda batch: text[None]
+    model.look, model.read = lambda batch: Reading(image[None], []), lambda batch: Reading(text[None], [])
     batch = dataclasses.replace(make_batch(images=1), text_group=torch.tensor([0, 1]))
 
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,0 +1,103 @@
+"""mmx serve: a page and a JSON interface for searching, on this machine or behind a token."""
+
+import secrets
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmx.cli.options import DeviceOption, HomeOption
+from mmx.cli.report import RichReporter, print_lines
+from mmx.core.errors import MissingExtraError, UsageError
+from mmx.core.home import Home
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    folder: Annotated[
+        Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run to search with; by default the newest.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A pretrained pair of towers, e.g. clip-vit-b32.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="train, val or test; by default all.")] = None,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh/--no-refresh", help="Look for new and changed photos first, or do not."),
+    ] = True,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen at; others than this machine need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0 for any that is free.", min=0, max=65535)] = 8333,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="What others must know; by default one is made up where it is needed.",
+            envvar="MMX_SERVE_TOKEN",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+) -> None:
+    """Search from a page in the browser, or by a JSON interface."""
+    from mmx.workflows.search_settings import SearchSettings
+    from mmx.workflows.serve import Service
+
+    try:
+        import uvicorn
+
+        from mmx.web.app import make_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"mmx serve needs '{error.name}'. Install it: pip install 'mmx[serve]'"
+        ) from error
+    if token is None and host not in LOOPBACK:
+        token = secrets.token_urlsafe(24)
+    taken = _listen(host, port)
+    settings = SearchSettings(
+        run=run,
+        model=model,
+        folder=folder,
+        dataset=dataset,
+        split=split,
+        refresh=refresh or folder is None,
+        home=Home.find(home),
+        device=device,
+    )
+    with taken:
+        service = Service(settings, RichReporter())
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{taken.getsockname()[1]}/" + (f"?token={token}" if token else "")
+        print_lines(f"searching at {address} (Ctrl-C ends it)")
+        server = uvicorn.Server(
+            uvicorn.Config(make_app(service, token), log_level="warning", server_header=False)
+        )
+        server.run(sockets=[taken])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The address, taken before anything is encoded.
+
+    Raises:
+        UsageError: when it cannot be had.
+    """
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(kind, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        raise UsageError(
+            f"'{host}' port {port} cannot be had: {error.strerror}. Take another: --port 0"
+        ) from error
+    return taken

@@ -1,0 +1,44 @@
+"""What a setting does to a metric on val: a line over its values, as PNG."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from mmx.reports.curves import DOTS_PER_INCH, FAINT, GRID, INK
+from mmx.store.atomic import atomic_file
+
+SIZE = (6.4, 4.0)
+
+
+def draw_sweep(setting: str, metric: str, found: Mapping[str, float], title: str, path: Path) -> None:
+    """Draw the metric over the values of a setting, in the order given; the best one is marked.
+
+    Raises:
+        ResourceError: when the picture cannot be written.
+    """
+    figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
+    panel = figure.subplots()
+    values = list(found.values())
+    places = range(len(values))
+    best = max(places, key=values.__getitem__)
+    panel.plot(places, values, color=INK, linewidth=1.6, marker="o", markersize=5)
+    panel.plot([best], [values[best]], color="#d1752a", marker="o", markersize=9)
+    for place, value in zip(places, values, strict=True):
+        text = panel.annotate(
+            f"{value:.1f}", (place, value), (0, 10), textcoords="offset points", ha="center", fontsize=9
+        )
+        # over a line that climbs past the next point
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+    panel.set_xticks(list(places), list(found))
+    panel.margins(y=0.25)
+    panel.set_xlabel(setting, fontsize=10, color=FAINT)
+    panel.set_ylabel(f"val {metric.replace('_', ' ')}", fontsize=10, color=FAINT)
+    panel.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    panel.tick_params(labelsize=9, colors=FAINT)
+    panel.grid(color=GRID, linewidth=0.7)
+    panel.set_axisbelow(True)
+    for side in ("top", "right", "left", "bottom"):
+        panel.spines[side].set_visible(False)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")

@@ -1,0 +1,62 @@
+"""Calibration of a run: the cut-offs that were measured on val, kept beside its weights."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmx.core.errors import ArtifactError
+from mmx.store.atomic import write_json
+
+FORMAT, VERSION = "mmx.calibration", 1
+NAME = "calibration.json"
+PERCENTS = range(1, 100)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Percent of right pairs above -> the cosine, and the share of all pairs above it."""
+
+    fingerprint: str
+    """Of the weights."""
+    measured_on: str
+    """The dataset and its split."""
+    pictures: int
+    sentences: int
+    cut_offs: Mapping[int, tuple[float, float]]
+
+    def save(self, run: Path) -> None:
+        """Write it into a run's folder.
+
+        Raises:
+            ResourceError: when the disk is full or closed.
+        """
+        cuts = {str(percent): list(cut) for percent, cut in self.cut_offs.items()}
+        write_json(run / NAME, {"format": FORMAT, "version": VERSION, **vars(self), "cut_offs": cuts})
+
+    @classmethod
+    def open(cls, run: Path, fingerprint: str) -> "Calibration | None":
+        """That of a run; None where there is none of these weights.
+
+        Raises:
+            ArtifactError: when the file is broken or of another version.
+        """
+        path = run / NAME
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            kind = found.pop("format"), found.pop("version")
+            cuts = {
+                int(percent): (float(cut), float(kept)) for percent, (cut, kept) in found["cut_offs"].items()
+            }
+            calibration = cls(**{**found, "cut_offs": {percent: cuts[percent] for percent in PERCENTS}})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(
+                f"'{path}' cannot be read ({error}). Remove it: it is measured again."
+            ) from error
+        if kind != (FORMAT, VERSION):
+            raise ArtifactError(
+                f"'{path}' is '{kind[0]}' of version {kind[1]}. Remove it: it is measured again."
+            )
+        return calibration if calibration.fingerprint == fingerprint else None

@@ -1,0 +1,193 @@
+"""How well classes are told apart: accuracy, F1, the confusion matrix, and whether probabilities hold.
+
+Shapes: N samples, C classes. Percentages run from 0 to 100; a class is a number from 0 to C - 1.
+Source: temperature scaling and the expected calibration error of Guo et al. 2017.
+"""
+
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+
+RESAMPLES = 2_000
+LEVEL = 0.95
+BINS = 15
+STEPS = 30
+"""Of halving: the range of temperatures shrinks to a part in 10^9."""
+TEMPERATURES = (1e-3, 1e3)
+"""The range in which a temperature is looked for, in units of the spread of the logits."""
+CELLS_AT_ONCE = 2_000_000
+
+DEFINITIONS = {
+    "accuracy": "Accuracy: share of samples whose most probable class is the right one, in percent.",
+    "f1": "F1 of a class: 2 TP / (2 TP + FP + FN), 0 where it is neither there nor said; weighted: by how "
+    "often each class is there; macro: the mean over the classes that are there or said.",
+    "calibration": f"Calibration error: mean gap between confidence and accuracy over {BINS} bins of equal "
+    "width, weighted by their samples, in percent.",
+    "interval": f"Intervals: {LEVEL:.0%} percentile bootstrap, {RESAMPLES:,} resamples of whole samples.",
+}
+"""What the numbers mean, printed and saved with them."""
+
+METRICS = ("accuracy", "weighted_f1", "macro_f1")
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """What each class got, each [C] float64: `precision`, `recall` and `f1` in percent; `support` int64."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+    support: Tensor
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """[N] int64, [N] int64 -> [C, C] int64: row is the right class, column the one said.
+
+    Raises:
+        ValueError: when the lengths differ, or a class is not below `classes`.
+    """
+    if predicted.shape != labels.shape or predicted.dim() != 1:
+        raise ValueError(f"{list(predicted.shape)} predictions have {list(labels.shape)} labels")
+    for what, numbers in (("prediction", predicted), ("label", labels)):
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < classes:
+            raise ValueError(f"a {what} is not one of {classes} classes")
+    return torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+
+
+def class_scores(confusion: Tensor) -> ClassScores:
+    """[C, C] -> precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    counts = confusion.double()
+    right, said, there = counts.diagonal(), counts.sum(0), counts.sum(1)
+    return ClassScores(
+        precision=_percent(right, said),
+        recall=_percent(right, there),
+        f1=_percent(2 * right, said + there),
+        support=confusion.sum(1),
+    )
+
+
+def classification_metrics(confusion: Tensor) -> dict[str, float]:
+    """[C, C] -> `accuracy`, `weighted_f1` and `macro_f1` in percent.
+
+    Raises:
+        ValueError: when no sample was counted.
+    """
+    if not int(confusion.sum()):
+        raise ValueError("there is no sample to measure")
+    values = _metrics(confusion[None].double(), _only_said(confusion))[0]
+    return dict(zip(METRICS, (float(value) for value in values), strict=True))
+
+
+def intervals(
+    predicted: Tensor, labels: Tensor, classes: int, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """[N] int64, [N] int64 -> the 95% bootstrap interval of each metric, in percent.
+
+    Raises:
+        ValueError: as for `confusion_matrix`, and when there is no sample.
+    """
+    confusion = confusion_matrix(predicted, labels, classes)
+    if not len(labels):
+        raise ValueError("there is no sample to measure")
+    cells, absent = confusion.flatten(), _only_said(confusion)
+    # only pairs of classes that occur can be drawn, so that a draw is a handful of counts
+    there = cells.nonzero().flatten()
+    shares = (cells[there].double() / len(labels)).numpy()
+    random = numpy.random.default_rng(seed)
+    at_once = max(1, CELLS_AT_ONCE // (classes * classes))
+    values = []
+    for first in range(0, resamples, at_once):
+        counts = random.multinomial(len(labels), shares, size=min(at_once, resamples - first))
+        drawn = torch.zeros(len(counts), classes * classes, dtype=torch.float64)
+        drawn[:, there] = torch.from_numpy(counts).double()
+        values.append(_metrics(drawn.view(-1, classes, classes), absent))
+    tail = (1 - LEVEL) / 2
+    edges = torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    low, high = torch.cat(values).quantile(edges, dim=0)
+    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(METRICS)}
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """[N, C], [N] int64 -> the temperature under which softmax(logits / temperature) says the labels best.
+
+    It has the least log loss, which is convex in 1 / temperature; it is looked for by halving on the loss's
+    slope, between 0.001 and 1,000 times the spread of the logits. Logits without any get 1. As few samples
+    are never proof, the right class is asked for with (N + 1) / (N + 2) alone, as Platt (1999) does: logits
+    that are right about all of them keep a finite temperature.
+
+    Raises:
+        ValueError: when there is no sample, or a logit is not a number.
+    """
+    if not len(labels) or not bool(logits.isfinite().all()):
+        raise ValueError("a temperature is fitted to samples with finite logits")
+    scores = logits.double()
+    scores = scores - scores.mean(1, keepdim=True)
+    spread = float(scores.square().mean().sqrt())
+    if not spread:
+        return 1.0
+    scores = scores / spread
+    wanted = (_targets(labels, logits.shape[1]) * scores).sum(1)
+    low, high = (torch.tensor(edge, dtype=torch.float64).log() for edge in TEMPERATURES)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        # the slope of the log loss by 1 / temperature: what is expected of the logits, less what is wanted
+        expected = ((scores / middle.exp()).softmax(1) * scores).sum(1)
+        if float((expected - wanted).mean()) < 0:
+            high = middle
+        else:
+            low = middle
+    return spread * float(((low + high) / 2).exp())
+
+
+def calibrated_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """[N, C], [N] int64 -> the log loss of each sample [N] float64, in nats, at the temperature that suits
+    these logits best, with the same doubt about the labels as there.
+
+    Their mean tells apart classifiers of any scale, far more finely than how often they are right.
+    """
+    scores = (logits.double() / fit_temperature(logits, labels)).log_softmax(1)
+    return -(_targets(labels, logits.shape[1]) * scores).sum(1)
+
+
+def _targets(labels: Tensor, classes: int) -> Tensor:
+    """[N] int64 -> [N, C] float64: (N + 1) / (N + 2) for the right class, the rest for all others."""
+    doubt = 1 / (len(labels) + 2) if classes > 1 else 0.0
+    rest = torch.full((len(labels), classes), doubt / max(1, classes - 1), dtype=torch.float64)
+    return rest.scatter_(1, labels[:, None], 1 - doubt)
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = BINS) -> float:
+    """[N, C] whose rows sum to 1, [N] int64 -> the expected calibration error in percent.
+
+    Raises:
+        ValueError: when there is no sample.
+    """
+    if not len(labels):
+        raise ValueError("there is no sample to measure")
+    confidence, predicted = probabilities.double().max(1)
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gaps = torch.zeros(bins, dtype=torch.float64)
+    gaps.index_add_(0, place, (predicted == labels).double() - confidence)
+    return 100 * float(gaps.abs().sum() / len(labels))
+
+
+def _only_said(confusion: Tensor) -> Tensor:
+    """[C, C] -> [C] bool: classes of no sample that were said all the same, whose F1 is 0 in every draw."""
+    return (confusion.sum(0) > 0) & (confusion.sum(1) == 0)
+
+
+def _metrics(confusions: Tensor, absent: Tensor) -> Tensor:
+    """[draws, C, C] float64, [C] bool -> [draws, 3] in percent."""
+    right, said, there = confusions.diagonal(dim1=1, dim2=2), confusions.sum(1), confusions.sum(2)
+    f1, samples = _percent(2 * right, said + there), there.sum(1)
+    # a class that is not drawn has no say; one that is nowhere has its 0, however seldom it is said
+    known = (((said + there) > 0) | absent).double()
+    accuracy = 100 * right.sum(1) / samples
+    weighted = (f1 * there).sum(1) / samples
+    return torch.stack([accuracy, weighted, (f1 * known).sum(1) / known.sum(1)], dim=1)
+
+
+def _percent(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(whole > 0, 100 * part / whole.clamp(min=1e-12), torch.zeros_like(part))

@@ -1,0 +1,225 @@
+"""Measure how well a run names entities of posts, or tells their sentiment."""
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmx import __version__
+from mmx.core.device import default_precision, find_device
+from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.names import canonical
+from mmx.core.reporter import Reporter
+from mmx.core.task import PostTask
+from mmx.store.atomic import write_json
+from mmx.store.manifest import Manifest
+from mmx.store.run import RunFolder, find_run
+from mmx.workflows.assemble import Assembly, method_of, open_run
+from mmx.workflows.embedded import read_by_run
+from mmx.workflows.evaluate import EvaluateSettings
+from mmx.workflows.labelled import Interval, Labelled, check_labelled, label_split, paired_p
+from mmx.workflows.post_samples import draw_samples
+
+SCHEMA = "mmx.evaluate-posts/1"
+
+
+@dataclass(frozen=True)
+class PostEvaluation:
+    """What was measured, of what and on what."""
+
+    name: str
+    facts: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    rows: tuple[Mapping[str, Any], ...]
+    """Each type of entity, or each class."""
+    remarks: tuple[str, ...]
+    definitions: tuple[str, ...]
+    comparison: Mapping[str, Any] | None = None
+    """A second run on the same posts: its name and metrics, and p of the difference of the primary metric."""
+    samples: Path | None = None
+    """Where what the model made up of a few posts is drawn."""
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON."""
+        plain = dataclasses.asdict(self)
+        facts = plain.pop("facts")
+        intervals = {name: list(pair) for name, pair in plain.pop("intervals").items()}
+        samples = None if self.samples is None else str(self.samples)
+        return {"schema": SCHEMA, **facts, **plain, "intervals": intervals, "samples": samples}
+
+
+def reads_posts(run: Path | None, settings: EvaluateSettings) -> bool:
+    """Whether a run that is named reads posts one by one, instead of matching.
+
+    Raises:
+        ArtifactError: when there is no such run.
+    """
+    if run is None or settings.model is not None:
+        return False
+    method, _ = method_of(find_run(run, settings.home.runs))
+    return all(isinstance(task, PostTask) for task in method.tasks)
+
+
+def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter) -> PostEvaluation:
+    """Label every post of a split, and say how sure the numbers are; the run keeps them in its metrics.json.
+
+    Raises:
+        UsageError: for words that do not fit together, or a split that is not there.
+        ArtifactError: when the run, dataset, features or weights are missing or do not fit.
+        DataError: when the split has nothing of what the run tells.
+    """
+    _check(settings)
+    device, started = find_device(settings.device), time.perf_counter()
+    folder = find_run(settings.run, settings.home.runs)
+    dataset = folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
+    manifest = Manifest.open(settings.home.dataset(dataset))
+    manifest.split(settings.split)
+    _note_state(folder, manifest, reporter)
+    with folder.locked():
+        assembly, model, fingerprint = _open(folder, settings, manifest, device, reporter)
+        shown = (assembly, model, settings.split, samples, settings.seed, device)
+        drawn = draw_samples(*shown) if samples else None
+        found, precision = _label(folder, assembly, model, settings, device, reporter)
+        facts = {
+            **_about(folder, fingerprint, manifest, assembly, settings),
+            "posts": found.posts,
+            "precision": precision,
+            "seed": settings.seed,
+            "device": str(device),
+            "seconds": round(time.perf_counter() - started, 3),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": shlex.join(settings.argv),
+            "mmx": __version__,
+        }
+        told = (found.metrics, found.intervals(settings.seed), tuple(found.rows))
+        remarks = (*_missing_pictures(facts), *found.remarks)
+        evaluation = PostEvaluation(str(folder.path), facts, *told, remarks, found.definitions)
+        _record(folder, evaluation)
+        if drawn is not None:
+            evaluation = dataclasses.replace(evaluation, samples=drawn(folder.path))
+    if settings.compare is not None:
+        comparison = _compare(found, assembly, settings, manifest, device, reporter)
+        evaluation = dataclasses.replace(evaluation, comparison=comparison)
+    return evaluation
+
+
+def _check(settings: EvaluateSettings) -> None:
+    """What is asked of matchers cannot be asked of posts."""
+    asked = {
+        "--worst": settings.worst,
+        "--rerank-top": settings.rerank_top is not None,
+        "--tune-weight": settings.tune_weight,
+        "--k-reciprocal": settings.k_reciprocal,
+        "--transductive-label-completion": settings.complete_labels,
+        "--gallery": settings.gallery is not None,
+        "--faithfulness": settings.faithfulness,
+    }
+    given = [option for option, value in asked.items() if value]
+    if given:
+        raise UsageError(f"'{settings.run}' labels posts and ranks nothing: leave out {', '.join(given)}.")
+
+
+def _note_state(folder: RunFolder, manifest: Manifest, reporter: Reporter) -> None:
+    trained = folder.facts["manifest_fingerprint"]
+    if folder.facts["dataset"] == manifest.name and trained != manifest.fingerprint:
+        reporter.warn(
+            f"'{folder.path}' was trained on another state of '{manifest.name}' ('{trained}', now "
+            f"'{manifest.fingerprint}'): what is held out now may have been trained on."
+        )
+
+
+def _open(
+    folder: RunFolder,
+    settings: EvaluateSettings,
+    manifest: Manifest,
+    device: torch.device,
+    reporter: Reporter,
+) -> tuple[Assembly, torch.nn.Module, str]:
+    opened = open_run(folder.path, settings.home, device, manifest.name)
+    assembly = read_by_run(opened, manifest, settings.split, device, reporter)
+    where = f"'{manifest.name}' {settings.split}"
+    check_labelled(assembly.fitted.task, manifest.split(settings.split), where)
+    return assembly, opened.model, opened.fingerprint
+
+
+def _label(
+    folder: RunFolder,
+    assembly: Assembly,
+    model: torch.nn.Module,
+    settings: EvaluateSettings,
+    device: torch.device,
+    reporter: Reporter,
+) -> tuple[Labelled, str]:
+    # what was trained and selected in full precision is measured in it
+    precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
+    fitted, data = assembly.fitted, assembly.data(settings.split)
+    names = fitted.task.labels(fitted.assets)
+    told = (data, device, precision, reporter, settings.batch_size)
+    return label_split(model, fitted.task, names, *told), precision
+
+
+def _about(
+    folder: RunFolder, fingerprint: str, manifest: Manifest, assembly: Assembly, settings: EvaluateSettings
+) -> dict[str, Any]:
+    records = manifest.split(settings.split)
+    return {
+        "task": assembly.fitted.task.name,
+        "primary_metric": assembly.fitted.task.primary_metric,
+        "method": folder.facts["method"],
+        "encoders": {key: fact["encoder"] for key, fact in folder.facts["towers"].items()},
+        "fingerprint": fingerprint,
+        "dataset": manifest.name,
+        "manifest_fingerprint": manifest.fingerprint,
+        "split": settings.split,
+        "without_picture": sum(record.image is None for record in records),
+        "reads_pictures": "image" in assembly.uses,
+    }
+
+
+def _missing_pictures(facts: Mapping[str, Any]) -> list[str]:
+    without, posts = facts["without_picture"], facts["posts"]
+    if not facts["reads_pictures"] or not without:
+        return []
+    return [f"{without:,} of {posts:,} posts have no picture: a learned token stands in its place."]
+
+
+def _compare(
+    found: Labelled,
+    assembly: Assembly,
+    settings: EvaluateSettings,
+    manifest: Manifest,
+    device: torch.device,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """A second run of the same task on the same posts."""
+    other = find_run(settings.compare, settings.home.runs)
+    if not reads_posts(settings.compare, settings):
+        raise UsageError(f"'{other.path}' labels no posts. Compare with a run that does: mmx runs")
+    theirs, model, _ = _open(other, settings, manifest, device, reporter)
+    if theirs.fitted.task.name != assembly.fitted.task.name:
+        raise ArtifactError(
+            f"'{other.path}' was trained for {theirs.fitted.task.name}, not for {assembly.fitted.task.name}. "
+            "Name a run of the same task."
+        )
+    labelled, _ = _label(other, theirs, model, settings, device, reporter)
+    return {
+        "name": str(other.path),
+        "metrics": labelled.metrics,
+        "p": paired_p(found, labelled, settings.seed),
+    }
+
+
+def _record(folder: RunFolder, evaluation: PostEvaluation) -> None:
+    """Add the numbers to what the run knows of itself; nothing is ever taken out."""
+    kept, document = folder.metrics(), evaluation.document()
+    for transient in ("comparison", "samples"):
+        del document[transient]
+    evaluations = [*kept.get("evaluations", []), document]
+    write_json(folder.path / "metrics.json", {**kept, "evaluations": evaluations})

@@ -1,0 +1,53 @@
+"""`mmx train` of a method that learns from a few shots: one row of what `mmx fewshot` compares."""
+
+from typing import TYPE_CHECKING
+
+from mmx.core.errors import UsageError
+from mmx.core.home import Home
+from mmx.core.reporter import Reporter
+from mmx.engine.trainer import TrainResult
+from mmx.workflows.contenders import Contender
+from mmx.workflows.fewshot import compare
+from mmx.workflows.fewshot_settings import FewshotSettings
+from mmx.workflows.method_settings import ResolvedMethod
+
+if TYPE_CHECKING:
+    from mmx.workflows.train import TrainSettings
+
+
+def train_classifier(resolved: ResolvedMethod, settings: "TrainSettings", reporter: Reporter) -> TrainResult:
+    """Draw shots by the seed, learn from them, and keep the run; val is what its validation shots leave.
+
+    Raises:
+        UsageError: for what only a training in epochs has.
+        ArtifactError, DataError, ResourceError: see `fewshot.compare`.
+    """
+    refused = {
+        "--init": settings.init,
+        "--save-every": settings.save_every,
+        "--workers": settings.workers,
+        "--precision": None if settings.precision in (None, "auto", "fp32") else settings.precision,
+    }
+    given = [option for option, value in refused.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"'{resolved.name}' learns from a few shots in memory, in full precision: leave out "
+            f"{', '.join(given)}."
+        )
+    seed, values = settings.seed or 0, resolved.settings
+    contender = Contender(resolved.name, resolved.name, resolved.method, vars(values), "train")
+    asked = FewshotSettings(
+        dataset=settings.dataset,
+        shots=(values.shots,),
+        seeds=(seed,),
+        encoder=values.encoder,
+        split="val",
+        out=settings.out,
+        device=settings.device,
+        home=Home.find(settings.home),
+        argv=settings.argv,
+    )
+    table = compare(asked, [contender], reporter)
+    trial = table.trials[0]
+    metrics = {"accuracy": trial.val_accuracy, "log_loss": trial.val_loss}
+    return TrainResult(table.run, resolved.name, 1, 0, metrics, 0, table.seconds)

@@ -1,0 +1,183 @@
+"""Classifiers that learn: what they are at their start, and where full-batch descent must end."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mmx.core.classifier import ShotSettings
+from mmx.heads import (
+    clap,
+    cross_modal_probe,
+    linear_probe,
+    lp_plus_plus,
+    tip_adapter,
+    tip_adapter_f,
+    zero_shot,
+)
+from mmx.heads._descent import PULLS, descend
+from tests.heads.episodes import make_episode, random_unit
+
+SETTINGS = ShotSettings()
+
+
+def alone(episode, features) -> torch.Tensor:
+    """Zero-shot."""
+    return zero_shot.score(SETTINGS, zero_shot.fit(SETTINGS, episode).tensors, features)
+
+
+def standard(features: torch.Tensor) -> torch.Tensor:
+    """Each feature less its mean and over its deviation, of mean length 1."""
+    found = (features - features.mean(0)) / features.std(0, correction=0)
+    return found / found.norm(dim=1).mean()
+
+
+def test_descent_ends_where_the_slope_is_nothing() -> None:
+    episode, _, _ = make_episode()
+    start = random_unit(5, 16, 3)
+    begun, known = episode.features @ start.T, standard(episode.features)
+    scale = torch.linalg.lstsq(episode.features - episode.features.mean(0), known).solution.diagonal()
+
+    for pull, weights, _ in descend(episode.features, episode.labels, start):
+        moved = ((weights - start) / scale).requires_grad_()
+        loss = cross_entropy(begun + known @ moved.T, episode.labels) + pull / 2 * moved.square().sum()
+        loss.backward()
+        assert float(moved.grad.abs().max()) < 1e-4
+
+
+def test_the_bias_takes_the_mean_away() -> None:
+    # what is moved says nothing of the mean picture
+    episode, _, _ = make_episode()
+    mean = episode.features.mean(0)
+
+    for _, weights, biases in descend(episode.features, episode.labels, torch.zeros(5, 16)):
+        torch.testing.assert_close(mean @ weights.T + biases, torch.zeros(5), atol=1e-4, rtol=0)
+
+
+def test_a_feature_counts_alike_in_any_unit() -> None:
+    episode, unseen, _ = make_episode()
+    units = torch.linspace(0.5, 3, 16)
+
+    ours = [unseen @ w.T + b for _, w, b in descend(episode.features, episode.labels, torch.zeros(5, 16))]
+    other = descend(episode.features * units, episode.labels, torch.zeros(5, 16))
+
+    for found, (_, weights, biases) in zip(ours, other, strict=True):
+        torch.testing.assert_close((unseen * units) @ weights.T + biases, found, atol=2e-2, rtol=1e-2)
+
+
+def test_a_feature_that_never_differs_is_left_out() -> None:
+    episode, _, _ = make_episode()
+    flat = torch.cat([episode.features, torch.zeros(20, 1)], dim=1)
+
+    for _, weights, biases in descend(flat, episode.labels, torch.zeros(5, 17)):
+        assert not weights[:, 16].any() and bool(biases.isfinite().all())
+
+
+def test_a_stronger_pull_stays_nearer_to_the_start() -> None:
+    episode, _, _ = make_episode()
+    start = random_unit(5, 16, 3)
+
+    far = [float((found[1] - start).norm()) for found in descend(episode.features, episode.labels, start)]
+
+    assert far == sorted(far) and len(far) == len(PULLS)
+
+
+def test_a_sample_of_weight_nothing_has_no_say() -> None:
+    episode, _, _ = make_episode()
+    start, more = torch.zeros(5, 16), torch.cat([episode.features, random_unit(1, 16, 4)])
+    weights = torch.cat([torch.full((20,), 1 / 20), torch.zeros(1)])
+
+    with_it = list(descend(more, torch.cat([episode.labels, torch.tensor([2])]), start, weights))
+
+    for ours, theirs in zip(with_it, descend(episode.features, episode.labels, start), strict=True):
+        torch.testing.assert_close(ours[1], theirs[1], atol=5e-2, rtol=1e-2)
+
+
+def test_the_text_probe_whose_shots_mislead_stays_at_the_texts() -> None:
+    episode, features, _ = make_episode(noise=0.1)
+    misled = dataclasses.replace(episode, labels=(episode.labels + 1) % 5)
+    settings = linear_probe.ProbeSettings(start="text")
+
+    fitted = linear_probe.fit(settings, misled)
+
+    assert fitted.chosen["pull"] is None
+    found, known = linear_probe.score(settings, fitted.tensors, features), alone(misled, features)
+    torch.testing.assert_close(found, known)
+    assert torch.equal(found.argmax(1), known.argmax(1))
+
+
+def test_texts_are_half_of_what_the_cross_modal_probe_learns_from() -> None:
+    # pictures alone teach the wrong classes; the texts hold against them
+    episode, features, labels = make_episode(noise=0.1)
+    misled = dataclasses.replace(episode, labels=(episode.labels + 1) % 5)
+
+    found = cross_modal_probe.score(SETTINGS, cross_modal_probe.fit(SETTINGS, misled).tensors, features)
+
+    assert float((found.argmax(1) == labels).double().mean()) > 0.8
+
+
+def test_blends_of_a_hundred_without_weights_are_zero_shot() -> None:
+    episode, features, _ = make_episode()
+    tensors = {
+        "weight": torch.zeros(5, 16),
+        "blend": torch.full((5,), 100.0),
+        "texts": episode.texts.prototypes(5),
+    }
+
+    found = lp_plus_plus.score(lp_plus_plus.BlendSettings(), tensors, features)
+
+    torch.testing.assert_close(found, alone(episode, features))
+
+
+def test_steps_of_lp_plus_plus_only_lower_the_loss() -> None:
+    episode, _, _ = make_episode()
+    texts = episode.texts.prototypes(5)
+
+    found = [
+        float(cross_entropy(lp_plus_plus._logits(episode.features, weights, blends, texts), episode.labels))
+        for _, weights, blends in lp_plus_plus._learn(episode, texts, 100)
+    ]
+
+    assert found == sorted(found, reverse=True) and found[-1] < found[0]
+
+
+def test_clap_without_epochs_of_any_rate_is_zero_shot() -> None:
+    episode, features, _ = make_episode()
+    settings = clap.HeldSettings(epochs=1, lr=0.0)
+
+    found = clap.score(settings, clap.fit(settings, episode).tensors, features)
+
+    torch.testing.assert_close(found, alone(episode, features), atol=1e-3, rtol=0)
+
+
+def test_clap_holds_a_class_as_firmly_as_zero_shot_knows_it() -> None:
+    texts = torch.eye(2)
+
+    held = clap.firmness(torch.tensor([[1.0, 0], [1, 0], [1, 0]]), torch.tensor([0, 0, 1]), texts)
+
+    torch.testing.assert_close(held, torch.tensor([1.0, 0.0]), atol=1e-6, rtol=0)
+
+
+def test_a_tuned_cache_may_keep_the_keys_that_it_began_with() -> None:
+    episode, features, _ = make_episode()
+    settings = tip_adapter_f.TunedCacheSettings(epochs=1, lr=0.0)
+
+    found = tip_adapter_f.score(settings, tip_adapter_f.fit(settings, episode).tensors, features)
+
+    cache = tip_adapter.fit(SETTINGS, episode)
+    torch.testing.assert_close(found, tip_adapter.score(SETTINGS, cache.tensors, features))
+
+
+@pytest.mark.parametrize(("start", "least"), [("random", 0.95), ("text", 0.8)])
+def test_a_probe_learns_what_zero_shot_does_not_know(start: str, least: float) -> None:
+    # every text stands for the class before it: zero-shot is never right, and pulls back
+    episode, features, labels = make_episode(shots=8, noise=0.1)
+    shifted = dataclasses.replace(
+        episode, labels=(episode.labels + 1) % 5, val_labels=(episode.val_labels + 1) % 5
+    )
+    settings = linear_probe.ProbeSettings(start=start)
+
+    found = linear_probe.score(settings, linear_probe.fit(settings, shifted).tensors, features)
+
+    assert float((found.argmax(1) == (labels + 1) % 5).double().mean()) > least

@@ -1,0 +1,48 @@
+"""Entries: rows of an Arrow table that are entries when they are looked at."""
+
+import pytest
+import torch
+
+from mmx.store.entries import Captions, Entries, Entry, with_paths
+
+PICTURES = (
+    Entry("a.jpg", "/p/a.jpg", ("one", "two"), 7, 8, "2026-11-21T12:00:00", "d"),
+    Entry("caf\udce9.jpg", "/p/caf\udce9.jpg"),
+    Entry("z.jpg", "/p/z.jpg", ("three",), reason="damaged"),
+)
+
+
+def test_they_come_back_through_words_as_they_were() -> None:
+    words = Entries.of(PICTURES).to_words()
+
+    assert words.dtype == torch.int64
+    assert Entries.from_words(words) == PICTURES
+    assert Entries.from_words(Entries.of(()).to_words()) == ()
+
+
+def test_they_are_a_sequence() -> None:
+    entries = Entries.of(PICTURES)
+    assert (len(entries), entries[-1], entries[:2]) == (3, PICTURES[2], list(PICTURES[:2]))
+    assert tuple(entries) == PICTURES
+    with pytest.raises(IndexError):
+        entries[3]
+
+
+@pytest.mark.parametrize("words", [torch.empty(0, dtype=torch.int64), torch.ones(9, dtype=torch.int64)])
+def test_bytes_that_are_no_table_are_refused(words: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Entries.from_words(words)
+
+
+def test_each_caption_knows_its_picture() -> None:
+    captions = Captions(Entries.of(PICTURES))
+    assert [(entry.id, caption) for entry, caption in captions] == [
+        ("a.jpg", "one"), ("a.jpg", "two"), ("z.jpg", "three"),
+    ]  # fmt: skip
+    assert captions[-1][1] == "three"
+    assert len(Captions(Entries.of(()))) == 0
+
+
+def test_pictures_can_be_elsewhere() -> None:
+    moved = with_paths(Entries.of(PICTURES[:2]), ["/q/1", "/q/\udce9"])
+    assert [(entry.id, entry.path) for entry in moved] == [("a.jpg", "/q/1"), ("caf\udce9.jpg", "/q/\udce9")]
