@@ -10,7 +10,10 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from mmx.reports.curves import FAINT, GRID, INK, save_figure
 from mmx.reports.lettering import printable
 
-COLOURS = ("#2f6db5", "#d1752a", "#3c8f5a", "#a3478f", "#8a6d3b", "#4aa3a3", "#b0483f", "#6a6ad0", "#7a8a2f")
+COLOURS = (
+    "#2f6db5", "#d1752a", "#3c8f5a", "#a3478f", "#8a6d3b", "#4aa3a3", "#b0483f", "#6a6ad0", "#7a8a2f",
+    "#d9789f", "#5b6b7a", "#c2a02a", "#7fb3e0",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HEIGHT, WIDTH = 4.6, 8.4
 GAP = 0.045
@@ -91,7 +94,7 @@ def _draw_lines(
     panel.grid(color=GRID, linewidth=0.7)
     low, high = panel.get_ylim()
     ends = {name: points[-1][1] for name, points in lines.items()}
-    for name, height in _apart(ends, (high - low) * GAP).items():
+    for name, height in _apart(ends, (high - low) * GAP, high).items():
         panel.annotate(
             printable(name), (1, height), (6, 0), xycoords=("axes fraction", "data"), fontsize=9, va="center",
             textcoords="offset points", color=colours[name], fontweight="bold" if name == strong else None,
@@ -99,8 +102,8 @@ def _draw_lines(
         )  # fmt: skip
 
 
-def _apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
-    """The heights moved as little as is needed for none to lie nearer than the gap to the next."""
+def _apart(heights: Mapping[str, float], gap: float, highest: float) -> dict[str, float]:
+    """The heights moved as little as is needed for none to be too high or nearer than the gap to the next."""
     order = sorted(heights, key=lambda name: heights[name])
     placed = [heights[name] for name in order]
     for _ in range(50 * len(placed)):
@@ -113,4 +116,7 @@ def _apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
                 moved = True
         if not moved:
             break
+    for place in reversed(range(len(placed))):
+        placed[place] = min(placed[place], highest)
+        highest = placed[place] - gap
     return dict(zip(order, placed, strict=True))

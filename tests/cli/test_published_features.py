@@ -1,4 +1,4 @@
-"""Few-shot features of others at the keyboard: what is broken in their files ends with its words and its code."""
+"""Few-shot features of others at the keyboard: what is broken in their files, its words and its exit code."""
 
 import json
 import sys

@@ -26,7 +26,7 @@ def test_lines_and_dots_become_a_picture(points: int, tmp_path: Path) -> None:
 
 
 def test_names_at_the_ends_of_lines_never_lie_on_each_other() -> None:
-    found = _apart({"a": 80.0, "b": 80.0, "c": 80.5, "d": 20.0}, gap=2.0)
+    found = _apart({"a": 80.0, "b": 80.0, "c": 80.5, "d": 20.0}, gap=2.0, highest=100.0)
 
     heights = sorted(found.values())
     assert all(above - below > 1.9 for below, above in pairwise(heights))
@@ -36,7 +36,11 @@ def test_names_at_the_ends_of_lines_never_lie_on_each_other() -> None:
 def test_names_that_are_apart_stay_where_they_are() -> None:
     heights = {"a": 1.0, "b": 5.0}
 
-    assert _apart(heights, gap=2.0) == heights
+    assert _apart(heights, gap=2.0, highest=9.0) == heights
+
+
+def test_names_at_the_top_push_the_others_down() -> None:
+    assert _apart({"a": 10.0, "b": 10.0, "c": 3.0}, gap=2.0, highest=10.0) == {"a": 8.0, "b": 10.0, "c": 3.0}
 
 
 @pytest.mark.parametrize("classes", [2, 45])

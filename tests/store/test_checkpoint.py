@@ -79,6 +79,21 @@ def test_missing_extra_and_misshapen_tensors_are_named(change, words: str, tmp_p
         load_weights(tmp_path / "w.safetensors", make_model())
 
 
+def test_weights_of_half_precision_become_those_of_the_model(tmp_path: Path) -> None:
+    weights = make_model().state_dict().items()
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights}
+    save_weights(tmp_path / "w.safetensors", halved)
+    model = make_model()
+
+    load_weights(tmp_path / "w.safetensors", model)
+
+    found = model.state_dict()
+    assert all(torch.equal(found[name], tensor.to(found[name].dtype)) for name, tensor in halved.items())
+    assert all(
+        tensor.dtype == wanted.dtype for tensor, (_, wanted) in zip(found.values(), weights, strict=True)
+    )
+
+
 @pytest.mark.parametrize("cut", [0, 4, 20, -1])
 def test_a_truncated_file_is_refused(cut: int, saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:cut])

@@ -34,6 +34,13 @@ def test_bytes_that_are_no_table_are_refused(words: torch.Tensor) -> None:
         Entries.from_words(words)
 
 
+def test_captions_are_counted_in_any_part_of_a_table_and_in_none() -> None:
+    whole = Entries.of([Entry(str(count), str(count), ("x",) * count) for count in (2, 0, 1, 3)])
+    assert whole.caption_ends.tolist() == [2, 2, 3, 6]
+    assert Entries(whole.table.slice(1, 3)).caption_ends.tolist() == [0, 1, 4]
+    assert Entries.of([]).caption_ends.tolist() == []
+
+
 def test_each_caption_knows_its_picture() -> None:
     captions = Captions(Entries.of(PICTURES))
     assert [(entry.id, caption) for entry, caption in captions] == [

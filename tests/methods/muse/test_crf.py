@@ -30,7 +30,7 @@ def emissions() -> Tensor:
 def score_by_hand(crf: Crf, emissions: Tensor, tags: tuple[int, ...]) -> float:
     total = crf.start[tags[0]] + crf.end[tags[-1]]
     total = total + sum(emissions[place, tag] for place, tag in enumerate(tags))
-    return float(total + sum(crf.transitions[pair] for pair in itertools.pairwise(tags)))
+    return (total + sum(crf.transitions[pair] for pair in itertools.pairwise(tags))).item()
 
 
 def every_score(crf: Crf, emissions: Tensor, length: int) -> dict[tuple[int, ...], float]:
