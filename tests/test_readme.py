@@ -34,6 +34,7 @@ def command_lines(path: Path) -> list[str]:
 
 PAGES = [
     ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "quickstart.sh",
     ROOT / "examples" / "sixth_method" / "README.md",
 ]
