@@ -2,7 +2,7 @@
 
     python -m tests.workflows.killed_index FOLDER
 
-Prints a line a kill: how far it came, how many photos were in the index then, and what was wrong with it.
+Prints a line a kill: how many photos were in the index then, and what was wrong with it.
 """
 
 import json
@@ -98,9 +98,11 @@ def main(place: Path) -> None:
     os.waitpid(begun(photos, Home(place / "fresh")), 0)
     whole = time.monotonic() - began
     for number in range(KILLS):
-        home = Home(place / f"home-{number}")
-        at_work = killed(photos, home, moments.uniform(0, whole))
-        sys.stdout.write(json.dumps({"at_work": at_work, **look(photos, home)}) + "\n")
+        home, tries = Home(place / f"home-{number}"), 0
+        while not killed(photos, home, moments.uniform(0, whole)):
+            # The machine was slower when the time was taken: a kill that came too late is made again.
+            home, tries, whole = Home(place / f"home-{number}-{tries}"), tries + 1, 0.8 * whole
+        sys.stdout.write(json.dumps(look(photos, home)) + "\n")
 
 
 if __name__ == "__main__":
