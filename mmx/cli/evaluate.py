@@ -130,19 +130,24 @@ def evaluate(
         argv=("mmx", *sys.argv[1:]),
     )
     if heads.labels_photos(settings):
+        _refuse_samples(samples)
         return _show_head(heads.evaluate_head(settings, RichReporter()), json)
     if posts.reads_posts(run, settings):
         return _show_posts(posts.evaluate_posts(settings, samples, RichReporter()), json)
-    if samples:
-        raise UsageError(
-            "--samples is for a run on posts, which makes up captions and pictures. Leave it out."
-        )
+    _refuse_samples(samples)
     evaluation = workflow.evaluate(settings, RichReporter())
     if json:
         print_json(evaluation.document())
     else:
         show(evaluation)
     return None
+
+
+def _refuse_samples(samples: int) -> None:
+    if samples:
+        raise UsageError(
+            "--samples is for a run on posts, which makes up captions and pictures. Leave it out."
+        )
 
 
 def _show_head(evaluation: "HeadEvaluation", json: bool) -> None:

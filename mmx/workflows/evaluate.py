@@ -17,7 +17,6 @@ from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
-from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run, newest_run
 from mmx.tasks import bootstrap
@@ -30,7 +29,7 @@ from mmx.workflows.evaluate_settings import (
     checked,
     dataset_of,
 )
-from mmx.workflows.evaluation import Comparison, Evaluation, measure
+from mmx.workflows.evaluation import Comparison, Evaluation, measure, record
 from mmx.workflows.faithfulness import check_run_explains, measure_faithfulness
 from mmx.workflows.gallery_file import check_place, write_gallery
 from mmx.workflows.rank_files import ONE_STAGE, RankTable, load_ranks, save_ranks
@@ -85,7 +84,7 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
             evaluation = evaluation.with_faithfulness(measure_faithfulness(folder.path, *over, reporter))
         if folder is not None:
             save_ranks(folder.path, table)
-            _record(folder, evaluation)
+            record(folder, evaluation.document(), ("comparison", "worst"))
     if other is not None:
         comparison = _compare(table, other, manifest, settings, device, reporter)
         definitions = (*evaluation.definitions, bootstrap.DEFINITIONS["paired"])
@@ -103,8 +102,9 @@ def _named_or_newest(given: Path | None, home: Home) -> RunFolder:
     newest = newest_run(home.runs)
     if newest is None:
         raise ArtifactError(
-            f"there is no trained run in '{home.runs}'. Train one: mmx train METHOD --dataset NAME. "
-            "Or evaluate a pretrained pair: mmx evaluate --model clip-vit-b32 --dataset NAME"
+            f"there is no trained run in '{home.runs}' that matches pictures and words. Train one: mmx train "
+            "METHOD --dataset NAME; a run that labels is named: mmx evaluate RUN. Or evaluate a pretrained "
+            "pair: mmx evaluate --model clip-vit-b32 --dataset NAME"
         )
     return newest
 
@@ -207,17 +207,6 @@ def _compare(
     )
     row = headline_name(theirs.second_stage)
     return Comparison(str(other.path), row, retrieval_metrics(theirs.ranks), tests)
-
-
-def _record(folder: RunFolder, evaluation: Evaluation) -> None:
-    """Add the numbers to what the run knows of itself; nothing is ever taken out."""
-    kept = folder.metrics()
-    document = evaluation.document()
-    for transient in ("comparison", "worst"):
-        del document[transient]
-    write_json(
-        folder.path / "metrics.json", {**kept, "evaluations": [*kept.get("evaluations", []), document]}
-    )
 
 
 def _peak_memory() -> int:

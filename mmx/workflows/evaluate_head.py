@@ -14,11 +14,9 @@ from torch import Tensor
 
 from mmx import __version__
 from mmx.core.device import find_device
-from mmx.core.errors import ArtifactError, DataError, UsageError
-from mmx.core.names import canonical
+from mmx.core.errors import ArtifactError, DataError
 from mmx.core.reporter import Reporter
 from mmx.reports.confusion import draw_confusion
-from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.tasks.classification import (
@@ -30,7 +28,13 @@ from mmx.tasks.classification import (
     intervals,
 )
 from mmx.workflows.class_texts import plain_name
-from mmx.workflows.evaluate import EvaluateSettings
+from mmx.workflows.evaluate_settings import (
+    EvaluateSettings,
+    dataset_of,
+    refuse_ranking,
+    warn_of_other_state,
+)
+from mmx.workflows.evaluation import record
 from mmx.workflows.head_run import Head, is_head, open_head
 from mmx.workflows.shot_features import open_shot_features
 from mmx.workflows.shots import ShotSource
@@ -86,13 +90,12 @@ def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluat
         ArtifactError: when the run, dataset or features are missing or do not fit.
         DataError: when no picture of the split is of a class of the run.
     """
-    _check(settings)
+    refuse_ranking(settings, "photos", {"--compare": settings.compare is not None})
     device, began = find_device(settings.device), time.perf_counter()
     folder = find_run(settings.run, settings.home.runs)
-    dataset = folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
-    manifest = Manifest.open(settings.home.dataset(dataset))
+    manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
-    _note_state(folder, manifest, reporter)
+    warn_of_other_state(folder, manifest, reporter)
     with folder.locked():
         head = open_head(folder)
         labels, features = _read(folder, head, manifest, settings, device, reporter)
@@ -119,33 +122,8 @@ def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluat
         )
         title = f"{folder.facts['method']} on {manifest.name} {settings.split}"
         draw_confusion(title, head.class_names, confusion, evaluation.picture)
-        kept = folder.metrics()
-        evaluations = [*kept.get("evaluations", []), evaluation.document()]
-        write_json(folder.path / "metrics.json", {**kept, "evaluations": evaluations})
+        record(folder, evaluation.document())
     return evaluation
-
-
-def _check(settings: EvaluateSettings) -> None:
-    asked = {
-        "--compare": settings.compare is not None,
-        "--worst": settings.worst,
-        "--rerank-top": settings.rerank_top is not None,
-        "--tune-weight": settings.tune_weight,
-        "--k-reciprocal": settings.k_reciprocal,
-        "--faithfulness": settings.faithfulness,
-    }
-    given = [option for option, value in asked.items() if value]
-    if given:
-        raise UsageError(f"'{settings.run}' labels photos and ranks nothing: leave out {', '.join(given)}.")
-
-
-def _note_state(folder: RunFolder, manifest: Manifest, reporter: Reporter) -> None:
-    learned = folder.facts["manifest_fingerprint"]
-    if folder.facts["dataset"] == manifest.name and learned != manifest.fingerprint:
-        reporter.warn(
-            f"'{folder.path}' learned from another state of '{manifest.name}' ('{learned}', now "
-            f"'{manifest.fingerprint}'): what is held out now may have been learned from."
-        )
 
 
 def _read(

@@ -14,15 +14,19 @@ import torch
 from mmx import __version__
 from mmx.core.device import default_precision, find_device
 from mmx.core.errors import ArtifactError, UsageError
-from mmx.core.names import canonical
 from mmx.core.reporter import Reporter
 from mmx.core.task import PostTask
-from mmx.store.atomic import write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.workflows.assemble import Assembly, method_of, open_run
 from mmx.workflows.embedded import read_by_run
-from mmx.workflows.evaluate import EvaluateSettings
+from mmx.workflows.evaluate_settings import (
+    EvaluateSettings,
+    dataset_of,
+    refuse_ranking,
+    warn_of_other_state,
+)
+from mmx.workflows.evaluation import record
 from mmx.workflows.labelled import Interval, Labelled, check_labelled, label_split, paired_p
 from mmx.workflows.post_samples import draw_samples
 
@@ -75,13 +79,12 @@ def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter)
         ArtifactError: when the run, dataset, features or weights are missing or do not fit.
         DataError: when the split has nothing of what the run tells.
     """
-    _check(settings)
+    refuse_ranking(settings, "posts")
     device, started = find_device(settings.device), time.perf_counter()
     folder = find_run(settings.run, settings.home.runs)
-    dataset = folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
-    manifest = Manifest.open(settings.home.dataset(dataset))
+    manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
-    _note_state(folder, manifest, reporter)
+    warn_of_other_state(folder, manifest, reporter)
     with folder.locked():
         assembly, model, fingerprint = _open(folder, settings, manifest, device, reporter)
         shown = (assembly, model, settings.split, samples, settings.seed, device)
@@ -101,38 +104,13 @@ def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter)
         told = (found.metrics, found.intervals(settings.seed), tuple(found.rows))
         remarks = (*_missing_pictures(facts), *found.remarks)
         evaluation = PostEvaluation(str(folder.path), facts, *told, remarks, found.definitions)
-        _record(folder, evaluation)
+        record(folder, evaluation.document(), ("comparison", "samples"))
         if drawn is not None:
             evaluation = dataclasses.replace(evaluation, samples=drawn(folder.path))
     if settings.compare is not None:
         comparison = _compare(found, assembly, settings, manifest, device, reporter)
         evaluation = dataclasses.replace(evaluation, comparison=comparison)
     return evaluation
-
-
-def _check(settings: EvaluateSettings) -> None:
-    """What is asked of matchers cannot be asked of posts."""
-    asked = {
-        "--worst": settings.worst,
-        "--rerank-top": settings.rerank_top is not None,
-        "--tune-weight": settings.tune_weight,
-        "--k-reciprocal": settings.k_reciprocal,
-        "--transductive-label-completion": settings.complete_labels,
-        "--gallery": settings.gallery is not None,
-        "--faithfulness": settings.faithfulness,
-    }
-    given = [option for option, value in asked.items() if value]
-    if given:
-        raise UsageError(f"'{settings.run}' labels posts and ranks nothing: leave out {', '.join(given)}.")
-
-
-def _note_state(folder: RunFolder, manifest: Manifest, reporter: Reporter) -> None:
-    trained = folder.facts["manifest_fingerprint"]
-    if folder.facts["dataset"] == manifest.name and trained != manifest.fingerprint:
-        reporter.warn(
-            f"'{folder.path}' was trained on another state of '{manifest.name}' ('{trained}', now "
-            f"'{manifest.fingerprint}'): what is held out now may have been trained on."
-        )
 
 
 def _open(
@@ -214,12 +192,3 @@ def _compare(
         "metrics": labelled.metrics,
         "p": paired_p(found, labelled, settings.seed),
     }
-
-
-def _record(folder: RunFolder, evaluation: PostEvaluation) -> None:
-    """Add the numbers to what the run knows of itself; nothing is ever taken out."""
-    kept, document = folder.metrics(), evaluation.document()
-    for transient in ("comparison", "samples"):
-        del document[transient]
-    evaluations = [*kept.get("evaluations", []), document]
-    write_json(folder.path / "metrics.json", {**kept, "evaluations": evaluations})

@@ -1,6 +1,6 @@
 """What `mmx evaluate` was asked for, and what is refused before any work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +91,37 @@ def dataset_of(settings: EvaluateSettings, folder: RunFolder | None) -> str:
     return folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
 
 
+def refuse_ranking(settings: EvaluateSettings, labels: str, more: Mapping[str, object] | None = None) -> None:
+    """A run that labels ranks nothing; `labels` says what, and `more` has further options with their values.
+
+    Raises:
+        UsageError: when something was asked for that only rankings have.
+    """
+    asked = {
+        **(more or {}),
+        "--worst": settings.worst,
+        "--rerank-top": settings.rerank_top is not None,
+        "--tune-weight": settings.tune_weight,
+        "--k-reciprocal": settings.k_reciprocal,
+        "--transductive-label-completion": settings.complete_labels,
+        "--gallery": settings.gallery is not None,
+        "--faithfulness": settings.faithfulness,
+    }
+    given = [option for option, value in asked.items() if value]
+    if given:
+        raise UsageError(f"'{settings.run}' labels {labels} and ranks nothing: leave out {', '.join(given)}.")
+
+
+def warn_of_other_state(run: RunFolder, manifest: Manifest, reporter: Reporter) -> None:
+    """Say so when a run learned from another state of the dataset that it is measured on."""
+    trained_on, fingerprint = run.facts["dataset"], run.facts["manifest_fingerprint"]
+    if trained_on == manifest.name and fingerprint != manifest.fingerprint:
+        reporter.warn(
+            f"'{run.path}' was trained on another state of '{manifest.name}' ('{fingerprint}', now "
+            f"'{manifest.fingerprint}'): what is held out now may have been trained on."
+        )
+
+
 def check_stages(settings: EvaluateSettings, folder: RunFolder | None, manifest: Manifest) -> None:
     """Find out before any work whether what is wished of a second stage and of identities can be had."""
     if settings.k_reciprocal and not have_identities(manifest.split(settings.split)):
@@ -133,12 +164,7 @@ def check_comparable(
 ) -> None:
     """Two runs are compared on queries that are theirs, unless a dataset is named for both."""
     for run in (run for run in (folder, other) if run is not None):
-        trained_on, fingerprint = run.facts["dataset"], run.facts["manifest_fingerprint"]
-        if trained_on == manifest.name and fingerprint != manifest.fingerprint:
-            reporter.warn(
-                f"'{run.path}' was trained on another state of '{manifest.name}' ('{fingerprint}', now "
-                f"'{manifest.fingerprint}'): what is held out now may have been trained on."
-            )
+        warn_of_other_state(run, manifest, reporter)
     if other is None:
         return
     if folder is not None and folder.path.resolve() == other.path.resolve():

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmx.store.atomic import write_json
+from mmx.store.run import RunFolder
 from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank
 from mmx.tasks.bootstrap import Difference
 from mmx.tasks.faithfulness import Faithfulness
@@ -113,6 +115,15 @@ class Evaluation:
             "worst": list(plain["worst"]),
             **({} if self.faithfulness is None else {"faithfulness": self.faithfulness.as_document()}),
         }
+
+
+def record(folder: RunFolder, document: Mapping[str, Any], passing: Sequence[str] = ()) -> None:
+    """Add an evaluation to what a run knows of itself, but for what is of passing use; nothing is ever taken
+    out.
+    """
+    kept = folder.metrics()
+    lasting = {name: value for name, value in document.items() if name not in passing}
+    write_json(folder.path / "metrics.json", {**kept, "evaluations": [*kept.get("evaluations", []), lasting]})
 
 
 def measure(

@@ -80,7 +80,8 @@ def test_it_reads_no_label_when_it_scores(case: Case) -> None:
 def test_what_it_settled_is_plain(case: Case) -> None:
     known, settings = case
 
-    json.dumps(dict(known.fit(settings, make_episode()[0]).chosen), allow_nan=False)
+    chosen = dict(known.fit(settings, make_episode()[0]).chosen)
+    assert json.loads(json.dumps(chosen, allow_nan=False)) == chosen
 
 
 def test_it_can_be_fitted_without_validation_shots(case: Case) -> None:
