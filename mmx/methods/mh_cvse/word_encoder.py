@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmx.methods.mh_cvse.dropout import Dropout
+from mmx.methods.mh_cvse.packed_gru import read_both_ways
 
 LARGEST_START = 0.1
 
@@ -29,11 +30,15 @@ class WordEncoder(nn.Module):
     def forward(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         """[C, L] int64, [C, L] bool -> [C, L, D], unit length, zero on padding."""
         embedded = self.dropout(self.embedding(token_ids))
-        lengths = mask.sum(dim=1).cpu()
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        read, _ = pad_packed_sequence(self.reader(packed)[0], batch_first=True, total_length=mask.shape[1])
-        forward, backward = read.chunk(2, dim=-1)
+        whole = embedded.is_cuda or torch.onnx.is_in_onnx_export()
+        read = _read_by_library if whole else read_both_ways
+        forward, backward = read(self.reader, embedded, mask).chunk(2, dim=-1)
         return functional.normalize(forward + backward, dim=-1)
+
+
+def _read_by_library(reader: nn.GRU, tokens: Tensor, mask: Tensor) -> Tensor:
+    packed = pack_padded_sequence(tokens, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(reader(packed)[0], batch_first=True, total_length=mask.shape[1])[0]
 
 
 def embed_words(count: int, width: int, vectors: Tensor | None, found: Tensor | None) -> nn.Embedding:
