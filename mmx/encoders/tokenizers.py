@@ -4,7 +4,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from mmx.core.caption_words import CaptionWords
@@ -83,6 +85,25 @@ class ModelTokenizer:
             starts.append(first_pieces(words, offsets, len(offsets) >= self._limit))
         return encoded["input_ids"], starts
 
+    def save(self, file: Path) -> dict[str, Any]:
+        """Write what the library `tokenizers` reads, cut at the limit and not padded; how a caption is
+        prepared for it is given back.
+
+        Raises:
+            UsageError: when the tokenizer is not one of that library's.
+        """
+        if not self._tokenizer.is_fast:
+            raise UsageError(
+                f"'{type(self._tokenizer).__name__}' cannot be written as a tokenizer.json. Name another "
+                "text encoder."
+            )
+        plain = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
+        plain.enable_truncation(self._limit)
+        plain.no_padding()
+        plain.save(str(file))
+        read = {"lowercase": self._lower, "longest": LONGEST_CAPTION, "tokens": self._limit}
+        return {"file": file.name, **read}
+
     def _texts(self, captions: Sequence[str]) -> list[str]:
         texts = [caption[:LONGEST_CAPTION] for caption in captions]
         return [text.lower() for text in texts] if self._lower else texts
@@ -136,6 +157,14 @@ class WordHash:
             starts.append(first_pieces(words, offsets, len(offsets) >= self._limit))
         return self(texts), starts
 
+    def save(self, file: Path) -> dict[str, Any]:
+        """Refuse: there is no vocabulary to write.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("a random twin has no vocabulary, so that no tokenizer.json can be written of it.")
+
     def _split(self, caption: str) -> list[str]:
         return [piece.lower() for piece in PIECE.findall(caption[:LONGEST_CAPTION])][: self._limit - 2]
 
@@ -153,7 +182,7 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         )
     read_said(folder / "tokenizer.json")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ArtifactError(

@@ -1,6 +1,7 @@
 """Reading the weights of a transformers folder: every one of them, in float32, and nothing that runs code."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def read_weights(name: str, model: type[nn.Module], folder: Path, keywords: dict
         network, report = model.from_pretrained(
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True, **keywords
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ArtifactError(
             f"the weights of '{name}' in '{folder}' cannot be loaded: {reason}. Fetch them again."

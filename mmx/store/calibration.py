@@ -1,14 +1,14 @@
 """Calibration of a run: the cut-offs that were measured on val, kept beside its weights."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmx.core.errors import ArtifactError
-from mmx.store.atomic import write_json
+from mmx.store.sealed import read_sealed, write_sealed
 
 FORMAT, VERSION = "mmx.calibration", 1
+AGAIN = "Remove it: it is measured again."
 NAME = "calibration.json"
 PERCENTS = range(1, 100)
 
@@ -32,7 +32,7 @@ class Calibration:
             ResourceError: when the disk is full or closed.
         """
         cuts = {str(percent): list(cut) for percent, cut in self.cut_offs.items()}
-        write_json(run / NAME, {"format": FORMAT, "version": VERSION, **vars(self), "cut_offs": cuts})
+        write_sealed(run / NAME, {"format": FORMAT, "version": VERSION, **vars(self), "cut_offs": cuts})
 
     @classmethod
     def open(cls, run: Path, fingerprint: str) -> "Calibration | None":
@@ -45,18 +45,14 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_sealed(path, AGAIN)
             kind = found.pop("format"), found.pop("version")
             cuts = {
                 int(percent): (float(cut), float(kept)) for percent, (cut, kept) in found["cut_offs"].items()
             }
             calibration = cls(**{**found, "cut_offs": {percent: cuts[percent] for percent in PERCENTS}})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(
-                f"'{path}' cannot be read ({error}). Remove it: it is measured again."
-            ) from error
+            raise ArtifactError(f"'{path}' cannot be read ({error}). {AGAIN}") from error
         if kind != (FORMAT, VERSION):
-            raise ArtifactError(
-                f"'{path}' is '{kind[0]}' of version {kind[1]}. Remove it: it is measured again."
-            )
+            raise ArtifactError(f"'{path}' is '{kind[0]}' of version {kind[1]}. {AGAIN}")
         return calibration if calibration.fingerprint == fingerprint else None

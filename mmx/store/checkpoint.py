@@ -24,7 +24,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     Raises:
         ResourceError: when the disk is full or closed; the old file stays as it was.
     """
-    header = {"format": FORMAT, "version": VERSION, **(facts or {})}
+    header = {"format": FORMAT, "version": VERSION, "file": path.name, **(facts or {})}
     save_tensors(path, _apart(tensors), {HEADER_KEY: json.dumps(header)})
 
 
@@ -40,6 +40,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ArtifactError(
             f"'{path}' is of format '{header.get('format')}', version '{header.get('version')}'; "
             f"this mmx reads '{FORMAT}', version {VERSION}. Train again, or use the mmx that wrote it."
+        )
+    if "file" in header and (header["file"] != path.name or file.sums is None):
+        raise ArtifactError(
+            f"'{path}' was written as '{header['file']}', with checksums. Put the file back, or train again."
         )
     return file.read_all()
 

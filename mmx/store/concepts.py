@@ -3,7 +3,6 @@
 Both lie in the dataset's folder and name the manifest whose training captions were counted.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from torch import Tensor
 
 from mmx.core.assets import ConceptTable
 from mmx.core.errors import ArtifactError
-from mmx.store.atomic import disk_errors, write_json
+from mmx.store.atomic import disk_errors
 from mmx.store.manifest import Manifest
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.store.tensors import TensorFile, save_tensors
 
 FORMAT, VERSION = "mmx-concepts", 1
@@ -30,7 +30,7 @@ def save_concepts(manifest: Manifest, table: ConceptTable) -> None:
     """
     tensors = {"counts": table.counts, "pairs": table.pairs}
     save_tensors(manifest.folder / COUNTS_FILE, tensors, {"manifest": manifest.fingerprint})
-    write_json(
+    write_sealed(
         manifest.folder / WORDS_FILE,
         {
             "format": FORMAT,
@@ -81,10 +81,10 @@ def remove_concepts(folder: Path) -> None:
 
 def _read(path: Path, again: str) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"'{path}' cannot be read ({error}). {again}") from error
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        said = read_sealed(path, again)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"'{path}' is not there. {again}") from error
+    if said.get("format") != FORMAT:
         raise ArtifactError(f"'{path}' holds no concepts. {again}")
     if said.get("version") != VERSION:
         raise ArtifactError(
@@ -100,6 +100,8 @@ def _read_counts(path: Path, again: str) -> tuple[dict[str, Tensor], str | None]
     """Both tensors, and the manifest that they name."""
     try:
         file = TensorFile(path)
+        for name in ("counts", "pairs"):
+            file.check(name)
         return {name: file.read(name).clone() for name in ("counts", "pairs")}, file.metadata.get("manifest")
     except ArtifactError as error:
         raise ArtifactError(f"{error} {again}") from error

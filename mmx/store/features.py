@@ -37,7 +37,7 @@ class FeatureStore:
         self.grid_view = header.view if min(header.view) else (1, 1)
         self._buffers = Buffers()
         self._seen: dict[str, Tensor] = {}
-        """[rows] of each field: read before, and found to be numbers."""
+        """[rows] of each field: read before, and found to be the numbers that were written."""
         self._starts = torch.tensor([0, *(shard.rows for shard in shards)]).cumsum(0)
         self.caption_offsets = torch.zeros(1, dtype=torch.int64)
         if self.modality == "text":
@@ -132,6 +132,7 @@ class FeatureStore:
             tokens = self._shards[number].read("token_features").index_select(0, source)
             read.view(-1, self.width).index_copy_(0, target, tokens.float())
         self._check_finite("token_features", read, captions)
+        self._check_unchanged("token_features", captions[~self._seen_of("token_features")[captions]])
         return read, mask
 
     def _gather(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
@@ -149,12 +150,16 @@ class FeatureStore:
     def _fill(self, read: Tensor, field: str, rows: Tensor, places: Tensor) -> None:
         """Read the rows of some places into these places; those read for the first time are looked at."""
         self._copy(read, field, rows, places)
-        if field not in self._seen:
-            self._seen[field] = torch.zeros(int(self._starts[-1]), dtype=torch.bool)
-        new = places[~self._seen[field][rows[places]]]
+        new = places[~self._seen_of(field)[rows[places]]]
         if len(new):
             self._check_finite(field, read if len(new) == len(read) else read[new], rows[new])
-            self._seen[field][rows[new]] = True
+            self._check_unchanged(field, rows[new])
+
+    def _seen_of(self, field: str) -> Tensor:
+        """[rows] bool: those of a field that were read before, and found whole."""
+        if field not in self._seen:
+            self._seen[field] = torch.zeros(int(self._starts[-1]), dtype=torch.bool)
+        return self._seen[field]
 
     def _copy(self, read: Tensor, field: str, rows: Tensor, places: Tensor) -> None:
         of_shard = torch.searchsorted(self._starts, rows[places], right=True) - 1
@@ -188,6 +193,19 @@ class FeatureStore:
                 "a number. "
                 f"Make the features again: {self._header.remake}"
             )
+
+    def _check_unchanged(self, field: str, rows: Tensor) -> None:
+        """Compare rows that are read for the first time with their checksums."""
+        of_shard = torch.searchsorted(self._starts, rows, right=True) - 1
+        for number in of_shard.unique().tolist():
+            local = (rows[of_shard == number] - self._starts[number]).tolist()
+            changed = self._shards[number].changed(field, local)
+            if changed is not None:
+                raise ArtifactError(
+                    f"'{field}' of row {changed} in '{self._shards[number].path}' is not what was written: "
+                    f"the file changed on the disk. Make the features again: {self._header.remake}"
+                )
+        self._seen_of(field)[rows] = True
 
 
 def _convert(row: Tensor, to: Tensor) -> None:

@@ -15,7 +15,6 @@ from mmx.core.view import View
 MAX_PIXELS = 178_000_000
 MAX_BYTES = 1 << 30
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 # Only plain raster formats: some of the others start programs (EPS) or read further files.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 ORIENTATION = 0x0112

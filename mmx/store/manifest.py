@@ -20,6 +20,7 @@ from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.store.atomic import atomic_folder, write_json, write_text
 from mmx.store.image_paths import path_inside, relative_path
+from mmx.store.sealed import read_sealed, write_sealed
 
 FORMAT = "mmx-manifest"
 VERSION = 1
@@ -162,7 +163,7 @@ def write_manifest(
         "sha256": checksums,
         "fingerprint": fingerprint(records, classes, image_digest),
     }
-    write_json(folder / CORPUS_FILE, corpus)
+    write_sealed(folder / CORPUS_FILE, corpus)
     _take_place(folder)
     return Manifest.open(folder)
 
@@ -217,14 +218,12 @@ def _finish_move(folder: Path) -> None:
 def _read_corpus_file(folder: Path, again: str) -> dict[str, Any]:
     path = folder / CORPUS_FILE
     try:
-        corpus = json.loads(path.read_text(encoding="utf-8"))
+        corpus = read_sealed(path, again)
     except FileNotFoundError:
         raise ArtifactError(
             f"there is no prepared dataset '{folder.name}' in '{folder.parent}'. {again}"
         ) from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"'{path}' cannot be read ({error}). {again}") from error
-    if not isinstance(corpus, dict) or corpus.get("format") != FORMAT:
+    if corpus.get("format") != FORMAT:
         raise ArtifactError(f"'{path}' is not the head of a manifest. {again}")
     if corpus.get("version") != VERSION:
         raise ArtifactError(

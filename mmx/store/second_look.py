@@ -29,11 +29,10 @@ class SecondLooks:
             return None
         try:
             file = TensorFile(path)
+            is_ours = (file.metadata.get("format"), file.metadata.get("version")) == (FORMAT, VERSION)
+            return file.read_all() if is_ours and file.sums is not None else None
         except ArtifactError:
             return None
-        if (file.metadata.get("format"), file.metadata.get("version")) != (FORMAT, VERSION):
-            return None
-        return file.read_all()
 
     def write(self, digest: str, kept: Mapping[str, Tensor]) -> None:
         """Keep what there is of a photo.

@@ -5,16 +5,20 @@ a detector's region_features [n, R, F], region_boxes [n, R, 4] as fractions x1 y
 region_scores [n, R] falling, 0 where there is no region; each perhaps also as `<field>_mirrored`. Text
 shards hold, for c captions of n records with L tokens in all: caption_offsets [n + 1], text_features [c, F],
 text_embedding [c, D], and token_features [L, F] with token_offsets [c + 1]. Numbers are float16, offsets
-int64.
+int64. Beside each field stands `<field>.sums`, int64: the checksum of each row, of tokens of each caption, so
+that a row which changed on the disk is found when it is read.
 """
 
 import dataclasses
+import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -26,6 +30,7 @@ OFFSETS = ("caption_offsets", "token_offsets")
 MIRRORED = "_mirrored"
 REGION_FIELDS = ("region_features", "region_boxes", "region_scores")
 CORNERS = 4
+SUMS = ".sums"
 # The header is one text: a safetensors file writes several in no fixed order, and equal shards shall be equal
 # bytes.
 HEADER_KEY = "mmx"
@@ -99,8 +104,25 @@ def save_shard(folder: Path, header: ShardHeader, tensors: Mapping[str, Tensor],
             )
     text = json.dumps({"format": FORMAT, "version": VERSION, **dataclasses.asdict(header)}, sort_keys=True)
     path = header.path(folder)
-    save_tensors(path, tensors, {HEADER_KEY: text})
+    sums = {
+        field + SUMS: torch.tensor(_row_sums(tensor.numpy(), _bounds(field, tensors)), dtype=torch.int64)
+        for field, tensor in tensors.items()
+        if field not in OFFSETS
+    }
+    save_tensors(path, {**tensors, **sums}, {HEADER_KEY: text})
     return path
+
+
+def _bounds(field: str, tensors: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+    """Where each piece that has a checksum begins and ends: a row, or the tokens of a caption."""
+    if field == "token_features":
+        return list(itertools.pairwise(tensors["token_offsets"].tolist()))
+    return [(row, row + 1) for row in range(len(tensors[field]))]
+
+
+def _row_sums(numbers: numpy.ndarray, bounds: Iterable[tuple[int, int]]) -> list[int]:
+    """CRC-32 of each piece of the numbers as they lie on the disk."""
+    return [zlib.crc32(numbers[first:last]) for first, last in bounds]
 
 
 def _record_of(field: str, row: int, tensors: Mapping[str, Tensor]) -> int:
@@ -126,9 +148,12 @@ class Shard:
         self.path = path
         self.header = _read_header(path, self._file.metadata)
         self._tensors: dict[str, Tensor] = {}
+        self._fields = {name for name in self._file.names if not name.endswith(SUMS)}
         # offsets first: the rows of everything else are counted by them
-        for name in sorted(self._file.names, key=lambda name: (name not in OFFSETS, name)):
+        for name in sorted(self._fields, key=lambda name: (name not in OFFSETS, name)):
             self._check(name)
+            if name + SUMS in self._file.names:
+                self._check_sums(name)
         self._check_fields()
 
     def read(self, name: str) -> Tensor:
@@ -136,6 +161,21 @@ class Shard:
         if name not in self._tensors:
             self._tensors[name] = self._file.read(name)
         return self._tensors[name]
+
+    def changed(self, field: str, rows: Sequence[int]) -> int | None:
+        """The first of some rows, of tokens of some captions, that is not what was written; None where all
+        are, or where the shard has no checksums.
+        """
+        if field + SUMS not in self._file.names:
+            return None
+        bounds: Iterable[tuple[int, int]] = ((row, row + 1) for row in rows)
+        if field == "token_features":
+            offsets = self.read("token_offsets")
+            bounds = ((int(offsets[row]), int(offsets[row + 1])) for row in rows)
+        found, wanted = _row_sums(self.read(field).numpy(), bounds), self.read(field + SUMS)[list(rows)]
+        return next(
+            (row for row, sum, kept in zip(rows, found, wanted.tolist(), strict=True) if sum != kept), None
+        )
 
     @property
     def rows(self) -> int:
@@ -146,12 +186,13 @@ class Shard:
         wanted = set(self.header.fields)
         if self.header.modality == "text":
             wanted |= {"caption_offsets"} | ({"token_offsets"} if "token_features" in wanted else set())
-        if wanted != set(self._file.names):
-            raise self._broken(f"holds {sorted(self._file.names)} where its header says {sorted(wanted)}")
+        if wanted != self._fields:
+            raise self._broken(f"holds {sorted(self._fields)} where its header says {sorted(wanted)}")
 
     def _check(self, name: str) -> None:
         tensor = self.read(name)
         if name in OFFSETS:
+            self._file.check(name)
             rises = tensor.dtype == torch.int64 and tensor.dim() == 1 and len(tensor) > 0
             if not rises or tensor[0] != 0 or bool((tensor.diff() < 0).any()):
                 raise self._broken(f"has offsets '{name}' that do not rise from 0")
@@ -166,6 +207,14 @@ class Shard:
             self._check_width(name, tensor)
         is_token = name == "token_features"
         self._expect(name, len(tensor), int(self.read("token_offsets")[-1]) if is_token else self.rows)
+
+    def _check_sums(self, field: str) -> None:
+        """What is small is compared with its own checksum at once: it is by this that rows are checked."""
+        sums = self.read(field + SUMS)
+        pieces = len(self.read("token_offsets")) - 1 if field == "token_features" else len(self.read(field))
+        if sums.dtype != torch.int64 or sums.shape != (pieces,):
+            raise self._broken(f"has checksums of '{field}' that do not fit its rows")
+        self._file.check(field + SUMS)
 
     def _check_regions(self, field: str, name: str, tensor: Tensor) -> None:
         """A detector's fields are of one count of regions."""

@@ -1,4 +1,10 @@
-"""Tensors in a safetensors file: written atomically, read memory-mapped, never unpickled."""
+"""Tensors in a safetensors file: written atomically, read memory-mapped, never unpickled.
+
+Beside the tensors lie their checksums, so that bytes which changed on the disk are found. The header and the
+names, types and shapes are compared when a file is opened; the numbers where they are read whole, or by
+`check`, since to read gigabytes at each opening would cost more than what is done with them. Checksums find
+what rots or is cut, not what somebody forges.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +16,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError, ResourceError
 from mmx.store.atomic import atomic_file
+from mmx.store.sums import SUMS, bytes_sum, form_sum
 
 MAX_TENSORS = 100_000
 FULL_DISK_WORDS = ("No space left", "File too large", "Disk quota", "os error 28", "os error 27")
@@ -22,6 +29,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         ResourceError: when the disk is full or closed; the old file stays as it was.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sums = [_form_sum(metadata, whole), *(checksum(whole[name]) for name in sorted(whole))]
+    whole[SUMS] = torch.tensor(sums)
     with atomic_file(path) as temporary:
         try:
             save_file(whole, temporary, metadata=dict(metadata))
@@ -33,28 +42,38 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             raise
 
 
+def checksum(tensor: Tensor) -> int:
+    """CRC-32 of the numbers as they lie on the disk."""
+    whole = tensor.detach().contiguous()
+    # a single number may lie there with any stride, and is contiguous all the same
+    return bytes_sum(whole.as_strided((whole.numel(),), (1,)).view(torch.uint8).numpy())
+
+
 class TensorFile:
     """A safetensors file opened for reading; tensors are memory-mapped, so that only what is used is read."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
+        """Open the file, and compare its header with its checksum; files of others have none.
 
         Raises:
-            ArtifactError: when it is absent or is not a safetensors file.
+            ArtifactError: when it is absent, is not a safetensors file, or its header was changed.
         """
         self.path = path
         if not path.is_file():
             raise ArtifactError(f"there is no file '{path}'.")
         try:
             self._file = safe_open(path, framework="pt", device="cpu")
-            self.names = list(self._file.keys())
+            names = list(self._file.keys())
         except (SafetensorError, OSError, ValueError) as error:
             raise ArtifactError(
                 f"'{path}' is not a whole safetensors file ({error}). Make it again."
             ) from error
-        if len(self.names) > MAX_TENSORS:
-            raise ArtifactError(f"'{path}' claims {len(self.names)} tensors; at most {MAX_TENSORS} are read.")
+        if len(names) > MAX_TENSORS:
+            raise ArtifactError(f"'{path}' claims {len(names)} tensors; at most {MAX_TENSORS} are read.")
+        self.names = [name for name in names if name != SUMS]
         self.metadata: dict[str, str] = self._file.metadata() or {}
+        self.sums = self._read_sums() if SUMS in names else None
+        """The checksum of each tensor; None in a file that has none."""
 
     def read(self, name: str) -> Tensor:
         """One tensor, memory-mapped.
@@ -68,6 +87,38 @@ class TensorFile:
             )
         return self._file.get_tensor(name)
 
+    def check(self, name: str) -> None:
+        """Read the numbers of a tensor and compare them with their checksum, where there is one.
+
+        Raises:
+            ArtifactError: when they are not those that were written.
+        """
+        if self.sums is not None and checksum(self.read(name)) != self.sums[name]:
+            raise ArtifactError(
+                f"the bytes of '{name}' in '{self.path}' are not those that were written. Make it again."
+            )
+
     def read_all(self) -> dict[str, Tensor]:
-        """Every tensor, copied into memory."""
+        """Every tensor, checked and copied into memory.
+
+        Raises:
+            ArtifactError: when the numbers of one are not those that were written.
+        """
+        for name in self.names:
+            self.check(name)
         return {name: torch.clone(self._file.get_tensor(name)) for name in self.names}
+
+    def _read_sums(self) -> dict[str, int]:
+        sums = self._file.get_tensor(SUMS)
+        forms = {name: self._file.get_tensor(name) for name in self.names}
+        fits = sums.dtype == torch.int64 and sums.shape == (1 + len(forms),)
+        if not fits or int(sums[0]) != _form_sum(self.metadata, forms):
+            raise ArtifactError(
+                f"the header of '{self.path}' is not the one that was written. Make it again."
+            )
+        return dict(zip(sorted(forms), sums[1:].tolist(), strict=True))
+
+
+def _form_sum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of all that a file says beside its numbers."""
+    return form_sum(metadata, {name: (str(tensor.dtype), tensor.shape) for name, tensor in tensors.items()})

@@ -43,9 +43,30 @@ def test_weights_come_back_bit_for_bit_with_buffers_and_types(tmp_path: Path) ->
 def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
     tensors = make_model().state_dict()
     for name in ("a", "b"):
-        save_weights(tmp_path / name, tensors, {"one": "1", "two": "2"})
+        save_weights(tmp_path / name / "w", tensors, {"one": "1", "two": "2"})
 
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a" / "w").read_bytes() == (tmp_path / "b" / "w").read_bytes()
+
+
+def test_a_file_in_the_place_of_another_or_without_its_checksums_is_refused(tmp_path: Path) -> None:
+    """The average of a training is no optimiser state, though its tensors may fit."""
+    save_weights(tmp_path / "average.safetensors", make_model().state_dict())
+    data = (tmp_path / "average.safetensors").read_bytes()
+    (tmp_path / "optimizer.safetensors").write_bytes(data)
+    (tmp_path / "average.safetensors").write_bytes(data.replace(b'"mmx.sums"', b'"mmx.sumz"'))
+
+    for name in ("optimizer", "average"):
+        with pytest.raises(ArtifactError, match=r"was written as 'average.safetensors', with checksums"):
+            read_weights(tmp_path / f"{name}.safetensors")
+
+
+def test_a_weight_whose_bits_changed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"right": torch.ones(3), "spot": torch.full((2,), 7.0)})
+    path.write_bytes(path.read_bytes().replace(torch.tensor(7.0).numpy().tobytes(), b"\0\0\x80\x3f", 1))
+
+    with pytest.raises(ArtifactError, match=r"the bytes of 'spot' in .*w.safetensors' are not those"):
+        read_weights(path)
 
 
 def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:

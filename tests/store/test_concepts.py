@@ -1,6 +1,5 @@
 """Concepts on disk: a round trip, and every file that must not be believed."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.store.concepts import open_concepts, remove_concepts, save_concepts
 from mmx.store.manifest import Manifest, write_manifest
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.store.tensors import save_tensors
 
 TABLE = ConceptTable(
@@ -78,7 +78,7 @@ def test_counts_of_another_manifest_are_refused_too(home: Home, manifest: Manife
 
 
 def set_values(path: Path, **values: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    write_sealed(path, {**read_sealed(path, ""), **values})
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def set_values(path: Path, **values: object) -> None:
     [
         (lambda path: path.write_text(path.read_text()[:50]), "cannot be read"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "cannot be read"),
-        (lambda path: path.write_text("[1]"), "holds no concepts"),
+        (lambda path: path.write_text("[1]"), "is not a JSON object"),
         (lambda path: set_values(path, format="mmx-manifest"), "holds no concepts"),
         (lambda path: set_values(path, version=99), "is of version 99; this mmx reads version 1"),
         (

@@ -323,3 +323,33 @@ def test_a_truncated_or_disguised_shard_is_refused(content: bytes, tmp_path: Pat
         path.write_bytes(broken)
         with pytest.raises(ArtifactError, match="not a whole safetensors file"):
             FeatureStore.open(tmp_path, "test", "m1")
+
+
+@pytest.mark.parametrize("field", ["text_features", "token_features"])
+def test_a_row_that_changed_on_the_disk_is_named_when_it_is_read(tmp_path: Path, field: str) -> None:
+    """Rows that nobody reads cost nothing and say nothing."""
+    offsets = torch.tensor([0, 2, 5])
+    tensors = {
+        "caption_offsets": torch.tensor([0, 1, 2]),
+        "token_offsets": offsets,
+        "text_features": torch.arange(6).view(2, 3).half(),
+        "token_features": (100 + torch.arange(15)).view(5, 3).half(),
+    }
+    header = ShardHeader(
+        "stub", "f", "text", "small", "m", "val", ("text_features", "token_features"), 3, 0, 2, 2, 2
+    )
+    path = save_shard(tmp_path, header, tensors, ["a", "b"])
+    last = tensors[field][-1].numpy().tobytes()
+    data = path.read_bytes()
+    spot = data.rindex(last)
+    path.write_bytes(data[:spot] + b"\0\0" + data[spot + 2 :])
+
+    def read(row: int) -> None:
+        store, rows = FeatureStore.open(tmp_path, "val", "m"), torch.tensor([row])
+        store.read_tokens(rows) if field == "token_features" else store.read_texts(field, rows)
+
+    read(0)
+    with pytest.raises(
+        ArtifactError, match=rf"'{field}' of row 1 in .* is not what was written.*--overwrite"
+    ):
+        read(1)
