@@ -23,6 +23,7 @@ from mmx.core.batch import Batch
 from mmx.core.settings import resolve
 from mmx.core.tower import Tower
 from mmx.methods.muse import METHOD
+from mmx.methods.muse.captioner import caption_loss
 from mmx.methods.muse.cross_transformer import CrossTransformer, Sequence
 from mmx.methods.muse.exchange import add_exchange, least_attended, mean_of
 from mmx.methods.muse.model import Muse
@@ -172,8 +173,8 @@ def parts(posts: int, repeats: int) -> None:
         "cross transformer, no exchange": lambda: sum(side.sum() for side in plain(*state)).backward(),
         "cross transformer": lambda: sum(side.sum() for side in model.fusion.cross(*state)).backward(),
         "random field": lambda: model.head.crf.nll(emissions, batch.tag_ids, mask).mean().backward(),
-        "captioner": lambda: regularisers.captioner.nll(
-            state[1].tokens, state[1].mask, batch.spoken_ids
+        "captioner": lambda: caption_loss(
+            **regularisers.captioner.nll(state[1].tokens, state[1].mask, batch.spoken_ids)
         ).backward(),
         "pixel network": lambda: regularisers.pixels(pixels, vector).sum().backward(),
         "whole step, without encoders": lambda: METHOD.loss(model, batch, 0.0)["total"].backward(),

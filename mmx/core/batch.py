@@ -68,11 +68,11 @@ class Batch:
     text_group: "Tensor | None" = None
     """[C] int64, see `image_group`."""
 
+    def filled(self) -> "dict[str, Tensor]":
+        """The fields that hold something, by name."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if value is not None}
+
     def to(self, device: "torch.device") -> "Batch":
         """The same batch on another device."""
-        moved = {
-            field.name: value.to(device, non_blocking=True)
-            for field in dataclasses.fields(self)
-            if (value := getattr(self, field.name)) is not None
-        }
-        return Batch(**moved)
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in self.filled().items()})

@@ -37,7 +37,13 @@ class DeviceError(MmxError):
 
 
 class TrainingError(MmxError):
-    """Training cannot go on: the loss is no longer a number."""
+    """Training cannot go on: the loss is no longer a number, or another process of it is gone."""
+
+    exit_code = 5
+
+
+class ReplayError(MmxError):
+    """A run was done once more and gave something else."""
 
     exit_code = 5
 
@@ -54,7 +60,21 @@ class MissingExtraError(MmxError):
     exit_code = 7
 
 
+class PluginError(MmxError):
+    """A part that another package brings is needed and cannot be used."""
+
+    exit_code = 7
+
+
 class Interrupted(MmxError):
     """Ctrl-C: the step was finished and saved; the message says how to go on."""
 
     exit_code = 130
+
+
+class SaidElsewhere(MmxError):
+    """Another process of the same training failed and says why; this one ends with the same exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code

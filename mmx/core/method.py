@@ -63,8 +63,6 @@ class Stage:
     """
     schedule: Schedule = field(default_factory=Schedule)
     clip_norm: float | None = None
-    accumulate: int = 1
-    """Batches whose gradients are added up before a step."""
     bucket: int = 1
     """Batches among which images go by the length of their captions, so that little is padding; 1 leaves
     their order to chance.
@@ -110,10 +108,19 @@ class Method:
     """(settings, tower of each modality, assets) -> the model."""
     stages: Callable[[Any], tuple[Stage, ...]]
     """settings -> the phases of training, in order."""
-    loss: "Callable[[nn.Module, Batch, float], dict[str, Tensor]]"
-    """(model, batch, progress 0..1) -> `total` and its parts, in nats."""
+    represent: "Callable[[nn.Module, Batch], Mapping[str, Tensor]]"
+    """(model, images with all their captions) -> by name, all that the loss is worked out from: rows, one an
+    image, a caption, or whatever the images are added up to. A batch may be read in pieces whose rows are put
+    one after another; where they differ in further widths they are padded with 0, False, or -1 where whole.
+    """
+    compare: "Callable[[nn.Module, Mapping[str, Tensor], float], dict[str, Tensor]]"
+    """(model, the rows of a whole batch, progress 0..1) -> the loss: `total` and its parts, in nats."""
     tasks: tuple[Task, ...]
     """What the trained model can be measured on; the first one selects the checkpoint."""
+    uncut: Callable[[Any], str | None] | None = None
+    """settings -> the setting (`norm=batch`) for which `represent` must see a batch as a whole; None where it
+    reads every image and caption by itself.
+    """
     chosen_task: Callable[[Any, Assets], str] | None = None
     """(settings, assets) -> name of the one task that a model is trained for, where each of `tasks` needs a
     model of its own; None where one model can do them all.
@@ -129,6 +136,10 @@ class Method:
     """settings -> side of the `thumbnails` of posts that it reads; 0 where it reads none."""
     generate: "Callable[[nn.Module, Assets, Batch, int], Generated] | None" = None
     """(model, assets, batch, seed) -> what it makes up of each post of a batch, for people to look at."""
+
+    def loss(self, model: "nn.Module", batch: "Batch", progress: float) -> "dict[str, Tensor]":
+        """The loss of a batch that is read at once: `total` and its parts, in nats."""
+        return self.compare(model, self.represent(model, batch), progress)
 
     def with_task(self, settings: Any, assets: Assets) -> "Method":
         """The same, with the one task that a model is trained for where it is to be chosen, and without a

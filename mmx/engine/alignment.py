@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.core.record import Record
-from mmx.store.images import IMAGE_SUFFIXES
+from mmx.store.image_paths import IMAGE_SUFFIXES
 
 CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "raw")
 ROUNDING = 0.01

@@ -67,16 +67,23 @@ def kept_metrics(position: Position, primary_metric: str) -> dict[str, Any]:
 
 
 def report_divergence(
-    run: RunFolder,
+    run: RunFolder | None,
     stage: str,
     position: Position,
     found: tuple[str, float],
-    plans: Sequence[BatchPlan],
+    plan: BatchPlan,
     records: Sequence[Record],
 ) -> TrainingError:
-    """Write down the batch at which the loss or its gradient stopped being a number; the error to raise."""
+    """Write down the batch at which the loss or its gradient stopped being a number, where this process has
+    the run; the error to raise.
+    """
     what, value = found
-    path, step = run.path / "diverged.json", position.step + 1
+    step = position.step + 1
+    last = "none" if position.last_finite_loss is None else f"{position.last_finite_loss:.4g}"
+    said = f"the {what} became {value} at step {step} (epoch {position.epoch}). Last finite loss {last}"
+    if run is None:
+        return TrainingError(f"{said}.")
+    path = run.path / "diverged.json"
     report = {
         "what": what,
         "value": str(value),
@@ -84,12 +91,10 @@ def report_divergence(
         "epoch": position.epoch,
         "step": step,
         "last_finite_loss": position.last_finite_loss,
-        "records": [records[row].id for plan in plans for row in plan.rows.tolist()],
-        "captions": [caption for plan in plans for caption in plan.captions.tolist()],
+        "records": [records[row].id for row in plan.rows.tolist()],
+        "captions": plan.captions.tolist(),
     }
     write_json(path, report)
-    last = "none" if position.last_finite_loss is None else f"{position.last_finite_loss:.4g}"
     return TrainingError(
-        f"the {what} became {value} at step {step} (epoch {position.epoch}). Last finite loss {last}; "
-        f"the batch is named in '{path}' and the last good weights are kept. Try a smaller --lr."
+        f"{said}; the batch is named in '{path}' and the last good weights are kept. Try a smaller --lr."
     )

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mmx.core.batch import Batch
 from mmx.core.errors import DataError, ResourceError, UsageError
 from mmx.core.method import Stage
 from mmx.core.seed import derive_seed
+from mmx.engine.pieces import WHOLE, Cut, Piece
 from mmx.engine.post_images import PostImages
 from mmx.engine.split_data import PixelImages, SplitData
 from mmx.store.images import ImageError
 
 Place = tuple[int, int]
 """(epoch from 1, batch of that epoch from 0)."""
+Pieces = list[Piece]
+"""What a process computes of one batch."""
 
 AHEAD = 2
 """Batches read ahead by the thread, and by each worker."""
@@ -35,7 +37,16 @@ class BatchPlan:
 
     rows: Tensor
     captions: Tensor
+    """Those of the first image, those of the second, and so on."""
     variants: Sequence[int]
+    taken: Tensor
+    """[B] int64: how many captions of each image."""
+
+    def part(self, first: int, end: int) -> "BatchPlan":
+        """The images from `first` up to `end`, with all their captions."""
+        begin, after = int(self.taken[:first].sum()), int(self.taken[:end].sum())
+        rows, variants = self.rows[first:end], self.variants[first:end]
+        return BatchPlan(rows, self.captions[begin:after], variants, self.taken[first:end])
 
 
 class TrainingOrder:
@@ -112,6 +123,7 @@ class TrainingOrder:
                     torch.from_numpy(rows[places]),
                     torch.from_numpy(numpy.concatenate([captions[place] for place in places])),
                     variants[places].tolist(),
+                    torch.from_numpy(self._taken[rows[places]]),
                 )
             )
         if self._lengths is not None:
@@ -133,19 +145,25 @@ class TrainingOrder:
 
 
 class BatchReader(Dataset):
-    """Reads the batch at a place; where a picture cannot be read, the error comes back in its stead."""
+    """Reads the batch at a place, as far as it is this process's; where a picture cannot be read, the error
+    comes back in its stead.
+    """
 
-    def __init__(self, data: SplitData, order: TrainingOrder) -> None:
-        self._data, self._order = data, order
+    def __init__(self, data: SplitData, order: TrainingOrder, cut: Cut) -> None:
+        self._data, self._order, self._cut = data, order, cut
 
-    def __getitem__(self, place: Place) -> Batch | DataError:
-        """The batch, or what is wrong with it."""
+    def __getitem__(self, place: Place) -> Pieces | DataError:
+        """The pieces of the batch, or what is wrong with one."""
         epoch, index = place
-        plan = self._order.epoch(epoch)[index]
-        try:
-            return self._data.batch(plan.rows, plan.captions, plan.variants)
-        except ImageError as error:
-            return self._name_picture(plan, error)
+        plan, pieces = self._order.epoch(epoch)[index], []
+        for number, first, end in self._cut.bounds(len(plan.rows)):
+            part = plan.part(first, end)
+            try:
+                batch = self._data.batch(part.rows, part.captions, part.variants)
+            except ImageError as error:
+                return self._name_picture(part, error)
+            pieces.append(Piece(number, batch))
+        return pieces
 
     def _name_picture(self, plan: BatchPlan, error: ImageError) -> DataError:
         for place, row in enumerate(plan.rows):
@@ -162,9 +180,10 @@ class BatchReader(Dataset):
 
 
 def read_ahead(
-    data: SplitData, order: TrainingOrder, places: Sequence[Place], workers: int | None
-) -> Iterator[Batch]:
-    """The batches at the given places, in order, read while the steps before them are computed.
+    data: SplitData, order: TrainingOrder, places: Sequence[Place], workers: int | None, cut: Cut = WHOLE
+) -> Iterator[Pieces]:
+    """The batches at the given places, in order, read while the steps before them are computed; of each the
+    pieces that are this process's.
 
     Pictures are decoded in `workers` processes (None: the cores less one); features are copied by one thread.
 
@@ -172,7 +191,7 @@ def read_ahead(
         DataError: naming a picture that cannot be read.
         ResourceError: when a process died.
     """
-    reader = BatchReader(data, order)
+    reader = BatchReader(data, order, cut)
     images = data.images.pictures if isinstance(data.images, PostImages) else data.images
     decoding = isinstance(images, PixelImages)
     count = default_workers() if workers is None else workers
@@ -192,7 +211,7 @@ def default_workers() -> int:
     return max(usable - 1, 0)
 
 
-def _by_thread(reader: BatchReader, places: Sequence[Place]) -> Iterator[Batch | DataError]:
+def _by_thread(reader: BatchReader, places: Sequence[Place]) -> Iterator[Pieces | DataError]:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mmx-batches") as thread:
         waiting = [thread.submit(reader.__getitem__, place) for place in places[:AHEAD]]
         try:
@@ -207,7 +226,7 @@ def _by_thread(reader: BatchReader, places: Sequence[Place]) -> Iterator[Batch |
             thread.shutdown(wait=True, cancel_futures=True)
 
 
-def _by_processes(reader: BatchReader, places: Sequence[Place], workers: int) -> Iterator[Batch | DataError]:
+def _by_processes(reader: BatchReader, places: Sequence[Place], workers: int) -> Iterator[Pieces | DataError]:
     loader = DataLoader(
         reader,
         batch_size=None,
@@ -228,8 +247,8 @@ def _by_processes(reader: BatchReader, places: Sequence[Place], workers: int) ->
         ) from error
 
 
-def _unchanged(batch: Batch | DataError) -> Batch | DataError:
-    return batch
+def _unchanged(pieces: Pieces | DataError) -> Pieces | DataError:
+    return pieces
 
 
 def _ignore_signals(worker: int) -> None:

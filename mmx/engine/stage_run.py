@@ -1,78 +1,56 @@
-"""One stage being trained: its parameters, optimiser, order of batches, and what one step does."""
+"""One stage being trained: its parameters, optimiser, and what one step does."""
 
-import math
-from collections.abc import Callable, Sequence, Set
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor, nn
 
 from mmx.core.batch import Batch
-from mmx.core.method import Stage
+from mmx.core.method import Method
 from mmx.core.seed import derive_seed
 from mmx.engine.averaging import WeightAverage
-from mmx.engine.loader import TrainingOrder
+from mmx.engine.cut_gradients import CutGradients
 from mmx.engine.optimizer import build_optimizer, rate_scale, set_rates
-from mmx.engine.parameters import TrainedGroup, find_groups, freeze_others
-from mmx.engine.split_data import SplitData
-
-Loss = Callable[[nn.Module, Batch, float], dict[str, Tensor]]
-
-
-class Objective(nn.Module):
-    """A model with its loss: the one forward call that mixed precision and data parallelism wrap."""
-
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
-        super().__init__()
-        self.model = model
-        self._loss = loss
-
-    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """A batch and the progress 0..1 -> `total` and its parts, in nats."""
-        return self._loss(self.model, batch, progress)
+from mmx.engine.parameters import freeze_others
+from mmx.engine.pieces import Piece
+from mmx.engine.processes import Processes
+from mmx.engine.stage_plan import StagePlan
 
 
-@dataclass(frozen=True)
-class StagePlan:
-    """What is known of a stage before it begins: its parameters, the order of its batches, its steps."""
-
-    stage: Stage
-    groups: Sequence[TrainedGroup]
-    order: TrainingOrder
-    steps: int
-
-
-def plan_stage(stage: Stage, model: nn.Module, fixed: Set[str], data: SplitData, seed: int) -> StagePlan:
-    """Lay out a stage.
-
-    Raises:
-        ValueError: when a group of the stage fits no parameter, or its schedule is of no known kind.
-        UsageError: for a batch size below two.
-        DataError: when there are not two images to compare.
-    """
-    groups = find_groups(model, stage, fixed)
-    order = TrainingOrder(data, stage, seed)
-    steps = stage.epochs * math.ceil(order.batches / stage.accumulate)
-    rate_scale(stage.schedule, 0, steps)
-    return StagePlan(stage, groups, order, steps)
+def open_accelerator(device: torch.device, precision: str) -> Accelerator:
+    """What places tensors on the device of this process, and computes in a precision."""
+    # accelerate keeps one state a process and refuses a second precision or device; a training that is one
+    # process, not one of many, begins anew.
+    if not PartialState._shared_state or PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    mixed = "bf16" if precision == "bf16" else "no"
+    return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
 
 
 class StageRun:
     """A stage with everything that exists only while it is trained."""
 
     def __init__(
-        self, plan: StagePlan, model: nn.Module, loss: Loss, seed: int, accelerator: Accelerator
+        self,
+        plan: StagePlan,
+        method: Method,
+        model: nn.Module,
+        seed: int,
+        accelerator: Accelerator,
+        processes: Processes,
     ) -> None:
-        self.plan, self.stage = plan, plan.stage
+        self.plan, self.stage, self._processes = plan, plan.stage, processes
         self._model, self._seed, self._accelerator = model, seed, accelerator
         self.parameters = {name: p for group in plan.groups for name, p in group.parameters.items()}
         self.names = {parameter: name for name, parameter in self.parameters.items()}
         self.set_modes()
         self.optimizer = build_optimizer(plan.groups, accelerator.device)
         self.average = WeightAverage(plan.stage.average, self.parameters) if plan.stage.average else None
-        self._objective = accelerator.prepare_model(Objective(model, loss))
+        self._method = method
+        self._cut = CutGradients(method, model, processes, accelerator.device, accelerator.autocast)
 
     def set_modes(self) -> None:
         """Put the trained parts of the model into training mode, and the others into that of evaluation."""
@@ -88,29 +66,28 @@ class StageRun:
         return {part["name"]: max(p["lr"] for p in parts if p["name"] == part["name"]) for part in parts}
 
     def compute_gradients(
-        self, batches: Sequence[Batch], progress: float, stage_step: int
+        self, pieces: Sequence[Piece], progress: float, stage_step: int
     ) -> tuple[dict[str, float], float]:
-        """Gradients of the mean loss over the images of all batches.
+        """Gradients of the loss of a whole batch, of which this process has these pieces.
 
         Returns:
-            Mean losses by name, and the norm of the gradient; either may be NaN or infinite.
+            Losses by name, and the norm of the gradient; either may be NaN or infinite.
+
+        Raises:
+            SaidElsewhere: when another process failed.
+            TrainingError: when one is gone.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        images = sum(len(batch.image_group) for batch in batches)
-        means: dict[str, Tensor] = {}
-        for place, batch in enumerate(batches):
-            _seed(derive_seed(self._seed, self.stage.name, stage_step, place), self._accelerator.device)
-            share = len(batch.image_group) / images
-            last = place == len(batches) - 1
-            with nullcontext() if last else self._accelerator.no_sync(self._objective):
-                losses = self._objective(batch.to(self._accelerator.device), progress)
-                self._accelerator.backward(losses["total"] * share)
-            for name, value in losses.items():
-                means[name] = means.get(name, 0.0) + value.detach().float() * share
+        seed = partial(self._seed_piece, stage_step)
+        if self._processes.count == 1 and len(pieces) == 1:
+            losses = self._compute_whole(pieces[0].batch, progress, seed)
+        else:
+            losses = self._cut.compute(pieces, progress, seed)
+            self._processes.sum_gradients(list(self.parameters.values()))
         norm = torch.nn.utils.get_total_norm(self._gradients())
         # One read from the device a step: a NaN must be seen before it reaches the weights.
-        *values, total_norm = torch.stack([*means.values(), norm.float()]).tolist()
-        return dict(zip(means, values, strict=True)), total_norm
+        *values, total_norm = torch.stack([*(v.float() for v in losses.values()), norm.float()]).tolist()
+        return dict(zip(losses, values, strict=True)), total_norm
 
     def apply_gradients(self, grad_norm: float) -> bool:
         """Clip, step and average; whether the gradient was clipped."""
@@ -122,6 +99,17 @@ class StageRun:
         if self.average is not None:
             self.average.update()
         return clipped
+
+    def _compute_whole(self, batch: Batch, progress: float, seed: Callable[[int], None]) -> dict[str, Tensor]:
+        """One piece on one process: no pass that comes twice."""
+        seed(0)
+        with self._accelerator.autocast():
+            losses = self._method.loss(self._model, batch.to(self._accelerator.device), progress)
+        self._accelerator.backward(losses["total"])
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _seed_piece(self, stage_step: int, piece: int) -> None:
+        _seed(derive_seed(self._seed, self.stage.name, stage_step, piece), self._accelerator.device)
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self.parameters.values() if p.grad is not None]

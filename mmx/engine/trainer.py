@@ -2,33 +2,33 @@
 
 Nothing random outlives a step (each is seeded by seed, stage and number), so that a state on disk is weights,
 optimiser, average and a few numbers; going on from it gives the same bits on a CPU as never having stopped.
+Of several processes all compute and decide the same; the first one alone measures, writes and speaks.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
 from torch import nn
 
-from mmx.core.batch import Batch
-from mmx.core.errors import Interrupted, ResourceError, TrainingError, UsageError
+from mmx.core.errors import Interrupted, ResourceError, TrainingError
 from mmx.core.method import Method
 from mmx.core.reporter import Progress, Reporter
 from mmx.engine.journal import epoch_line, kept_metrics, report_divergence, step_line
-from mmx.engine.loader import read_ahead
+from mmx.engine.loader import Pieces, read_ahead
 from mmx.engine.parameters import fixed_names
 from mmx.engine.position import Best, Position, Window
+from mmx.engine.processes import SINGLE, Processes
+from mmx.engine.saved_state import load_state, save_state
 from mmx.engine.split_data import SplitData
-from mmx.engine.stage_run import StagePlan, StageRun, plan_stage
+from mmx.engine.stage_plan import StagePlan, plan_stages
+from mmx.engine.stage_run import StageRun, open_accelerator
 from mmx.engine.stopping import StopRequest, stop_requests
-from mmx.store.checkpoint import check_fit, load_optimizer, load_weights, optimizer_tensors, read_weights
 from mmx.store.run import RunFolder
 
 CPU = torch.device("cpu")
@@ -48,6 +48,8 @@ class TrainOptions:
     """What weights are selected by on val; None for the task's own metric."""
     workers: int | None = None
     """Processes that decode pictures; None takes the cores less one."""
+    chunk: int | None = None
+    """Images of a batch that are held at a time with what their gradient needs; None holds all of them."""
     log_every: int = 10
     """Steps between two lines of the log."""
     save_steps: int | None = None
@@ -77,6 +79,7 @@ def train(
     options: TrainOptions,
     validate: Validate,
     reporter: Reporter,
+    processes: Processes = SINGLE,
 ) -> TrainResult:
     """Train a model, from the run's last state where it has one.
 
@@ -88,11 +91,15 @@ def train(
         Interrupted: after a signal to stop; the state is saved.
         ArtifactError: when another process trains this run, or its state is broken.
         ResourceError: when disk or memory run out.
+        SaidElsewhere: when another process failed with one of these.
     """
     fixed = fixed_names(model)
-    plans = plan_stages(method, settings, model, data, options.seed)
-    with run.locked(), stop_requests() as stop:
-        training = _Training(method, plans, model, data, run, options, validate, reporter, stop)
+    plans = plan_stages(method, settings, model, data, options.seed, options.chunk, processes)
+    with ExitStack() as held:
+        if processes.first:
+            held.enter_context(run.locked())
+        stop = held.enter_context(stop_requests())
+        training = _Training(method, plans, model, data, run, options, validate, reporter, processes, stop)
         try:
             return training.run_all()
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -101,22 +108,6 @@ def train(
         finally:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name not in fixed)
-
-
-def plan_stages(
-    method: Method, settings: Any, model: nn.Module, data: SplitData, seed: int
-) -> list[StagePlan]:
-    """Lay out the stages that have an epoch; nothing is changed or written.
-
-    Raises:
-        UsageError: when there is none, or one asks for what the model or the data cannot give.
-        DataError: when there are not two images to compare.
-        ValueError: when a group of a stage fits no parameter.
-    """
-    stages = [stage for stage in method.stages(settings) if stage.epochs > 0]
-    if not stages:
-        raise UsageError("there is nothing to train: no stage has an epoch. Try --epochs 1.")
-    return [plan_stage(stage, model, fixed_names(model), data, seed) for stage in stages]
 
 
 @dataclass
@@ -131,11 +122,12 @@ class _Training:
     options: TrainOptions
     validate: Validate
     reporter: Reporter
+    processes: Processes
     stop: StopRequest
     position: Position = field(default_factory=Position)
 
     def __post_init__(self) -> None:
-        self.accelerator = _open_accelerator(self.options)
+        self.accelerator = open_accelerator(self.options.device, self.options.precision)
         self.model.to(self.accelerator.device)
         self.metric_name = self.options.metric or self.method.tasks[0].primary_metric
         self.steps = sum(plan.steps for plan in self.plans)
@@ -146,7 +138,7 @@ class _Training:
         opened = self._restore()
         with self.reporter.progress("train", self.steps, "steps", done=self.position.step) as bar:
             while self.position.stage < len(self.plans):
-                self._run_stage(opened or self._open_stage(), bar)
+                self._run_stage(opened or self._open_stage(self.position), bar)
                 opened = None
         best, position = self.position.best, self.position
         return TrainResult(
@@ -156,7 +148,7 @@ class _Training:
     def _run_stage(self, stage: StageRun, bar: Progress) -> None:
         position, plan = self.position, stage.plan
         places = plan.order.places((position.epoch, position.batch), plan.stage.epochs)
-        with closing(read_ahead(self.data, plan.order, places, self.options.workers)) as batches:
+        with closing(read_ahead(self.data, plan.order, places, self.options.workers, plan.cut)) as batches:
             for _ in range(position.epoch, plan.stage.epochs + 1):
                 while position.batch < plan.order.batches:
                     self._run_step(stage, batches)
@@ -166,22 +158,21 @@ class _Training:
                     self._save_when_due(stage)
                 self._finish_epoch(stage, bar)
 
-    def _run_step(self, stage: StageRun, batches: Iterator[Batch]) -> None:
-        """One step of the optimiser, over as many batches as the stage adds up."""
+    def _run_step(self, stage: StageRun, batches: Iterator[Pieces]) -> None:
+        """One step of the optimiser, over one batch."""
         position = self.position
-        count = min(stage.stage.accumulate, stage.plan.order.batches - position.batch)
-        taken = [next(batches) for _ in range(count)]
+        pieces = next(batches)
         stage.set_rates(position.stage_step, position.plateau.scale)
-        losses, norm = stage.compute_gradients(taken, position.step / self.steps, position.stage_step)
+        losses, norm = stage.compute_gradients(pieces, position.step / self.steps, position.stage_step)
         if not (math.isfinite(losses["total"]) and math.isfinite(norm)):
             found = ("gradient", norm) if math.isfinite(losses["total"]) else ("loss", losses["total"])
-            plans = stage.plan.order.epoch(position.epoch)[position.batch : position.batch + count]
-            name = stage.stage.name
-            raise report_divergence(self.run, name, position, found, plans, self.data.records)
+            plan, name = stage.plan.order.epoch(position.epoch)[position.batch], stage.stage.name
+            run = self.run if self.processes.first else None
+            raise report_divergence(run, name, position, found, plan, self.data.records)
         clipped = stage.apply_gradients(norm)
         position.window.add(losses, norm, clipped)
         position.last_finite_loss = losses["total"]
-        position.batch += count
+        position.batch += 1
         position.step += 1
         position.stage_step += 1
 
@@ -198,7 +189,9 @@ class _Training:
             best = position.best is None or metric > position.best.metrics[self.metric_name]
             if best:
                 position.best = Best(stage.stage.name, position.epoch, position.step, metrics)
-                self.run.write_best(self.model, kept_metrics(position, self.metric_name))
+                with self.processes.alone() as mine:
+                    if mine:
+                        self.run.write_best(self.model, kept_metrics(position, self.metric_name))
         stage.set_modes()
         position.plateau.update(metric, stage.stage.schedule)
         self._log_epoch(stage, metrics, best, time.monotonic() - begun)
@@ -209,11 +202,14 @@ class _Training:
         else:
             position.epoch, position.batch = position.epoch + 1, 0
             self._save(stage)
-        self._stop_when_asked()
+        self._stop_when(self.processes.any(self.stop.asked))
 
     def _measure(self) -> dict[str, float]:
+        """What the first process measures; the others wait for it."""
         self.model.eval()
-        metrics = self.validate(self.model)
+        with self.processes.alone() as mine:
+            measured = self.validate(self.model) if mine else None
+        metrics = self.processes.exchange(measured)[0]
         value = metrics[self.metric_name]
         if not math.isfinite(value):
             step = self.position.step
@@ -236,51 +232,39 @@ class _Training:
             best=position.best,
         )
 
-    def _open_stage(self) -> StageRun:
-        plan = self.plans[self.position.stage]
-        return StageRun(plan, self.model, self.method.loss, self.options.seed, self.accelerator)
+    def _open_stage(self, position: Position) -> StageRun:
+        plan, seed = self.plans[position.stage], self.options.seed
+        return StageRun(plan, self.method, self.model, seed, self.accelerator, self.processes)
 
     def _restore(self) -> StageRun | None:
         """Go on from the run's last state, or write the first; the stage that was under way, if any."""
-        found = self.run.load_state()
+        found = load_state(self.run, self.model, self._open_stage, self.processes)
+        self.processes.spread([*self.model.parameters(), *self.model.buffers()])
         if found is None:
             self._save(None)
             return None
-        values, folder = found
-        self.position = Position.from_json(values)
-        self.run.cut_log(values["log_bytes"])
-        load_weights(folder / "weights.safetensors", self.model)
-        if self.position.stage_step == 0:
-            return None
-        stage = self._open_stage()
-        load_optimizer(folder / "optimizer.safetensors", stage.optimizer, stage.names)
-        if stage.average:
-            tensors = read_weights(folder / "average.safetensors")
-            check_fit(folder / "average.safetensors", tensors, stage.average.tensors)
-            stage.average.load(tensors, self.position.stage_step)
+        self.position, stage = found
         return stage
 
     def _save_when_due(self, stage: StageRun) -> None:
         every, position = self.options.save_steps, self.position
         counted = every is not None and position.step % every == 0
         timed = time.monotonic() - self.saved > self.options.save_seconds
-        if counted or timed or self.stop.asked:
+        said = self.processes.exchange([self.stop.asked, timed])
+        asked = any(stopped for stopped, _ in said)
+        if counted or said[0][1] or asked:
             self._save(stage)
-        self._stop_when_asked()
+        self._stop_when(asked)
 
     def _save(self, stage: StageRun | None) -> None:
-        """Everything needed to go on; between stages the weights alone."""
-        tensors = {"weights": self.model.state_dict()}
-        if stage is not None:
-            tensors["optimizer"] = optimizer_tensors(stage.optimizer, stage.names)
-            if stage.average:
-                tensors["average"] = stage.average.tensors
         self._take_time()
-        self.run.save_state(self.position.as_json(), tensors)
+        with self.processes.alone() as mine:
+            if mine:
+                save_state(self.run, self.position, self.model, stage)
         self.saved = time.monotonic()
 
-    def _stop_when_asked(self) -> None:
-        if self.stop.asked and self.position.stage < len(self.plans):
+    def _stop_when(self, asked: bool) -> None:
+        if asked and self.position.stage < len(self.plans):
             raise Interrupted(
                 f"stopped after step {self.position.step} of {self.steps}; everything is saved. "
                 f"Go on with: mmx train --resume {self.run.path}"
@@ -290,13 +274,16 @@ class _Training:
         position = self.position
         gauges = {} if self.method.gauges is None else self.method.gauges(self.model)
         line = step_line(stage.stage.name, position, stage.rates(), gauges, self._take_time())
-        self.run.append_log(line)
+        if self.processes.first:
+            self.run.append_log(line)
         position.window = Window()
         bar.note(f"epoch {position.epoch} loss {line['loss']['total']:.4f}")
 
     def _log_epoch(self, stage: StageRun, metrics: dict[str, float], best: bool, val_seconds: float) -> None:
         position, name = self.position, stage.stage.name
-        self.run.append_log(epoch_line(name, position, metrics, best, self._take_time(), val_seconds))
+        line = epoch_line(name, position, metrics, best, self._take_time(), val_seconds)
+        if self.processes.first:
+            self.run.append_log(line)
         self.reporter.info(
             f"{name} epoch {position.epoch}/{stage.stage.epochs}: loss {position.last_finite_loss:.4f}, "
             f"val {self.metric_name} {metrics[self.metric_name]:.2f}{' (best)' if best else ''}"
@@ -308,12 +295,3 @@ class _Training:
         self.position.seconds += now - self.clock
         self.clock = now
         return self.position.seconds
-
-
-def _open_accelerator(options: TrainOptions) -> Accelerator:
-    # accelerate keeps one state a process and refuses a second precision or device; a training that is one
-    # process, not one of many, begins anew.
-    if not PartialState._shared_state or PartialState().num_processes == 1:
-        AcceleratorState._reset_state(reset_partial_state=True)
-    precision = "bf16" if options.precision == "bf16" else "no"
-    return Accelerator(mixed_precision=precision, cpu=options.device.type == "cpu")

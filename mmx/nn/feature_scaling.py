@@ -4,8 +4,12 @@ Source: ours; the power is that of arXiv 1406.6909, the rest is ordinary standar
 Shapes: B items, F encoder width.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from mmx.nn.precision import at_least_float32
 
 LEAST_VARIANCE = 1e-4
 """Added to the variance: a feature that never changed in training would otherwise shout when it does."""
@@ -33,8 +37,23 @@ class FeatureScaling(nn.Module):
         """[B, F] -> [B, F]; in training the statistics take in the batch first."""
         damped = self._damped(features)
         if self.training:
-            self._take_in(damped.detach())
+            self._merge(len(damped), *_moments(damped.detach()))
         return self._standard(damped)
+
+    def measure(self, features: Tensor) -> dict[str, Tensor]:
+        """[B, F] -> rows of a piece of a batch: count [1], variance [1, F] and mean [1, F]."""
+        variance, mean = _moments(self._damped(features.detach()))
+        count = torch.tensor([len(features)], device=features.device)
+        return {"count": count, "variance": variance[None], "mean": mean[None]}
+
+    @torch.no_grad()
+    def take_in(self, rows: Mapping[str, Tensor]) -> None:
+        """The rows that `measure` gave of N pieces of a batch: the statistics take in the whole batch."""
+        count = int(rows["count"].sum())
+        shares = rows["count"].to(rows["mean"].dtype)[:, None] / count
+        mean = (shares * rows["mean"]).sum(0)
+        variance = (shares * (rows["variance"] + (rows["mean"] - mean).square())).sum(0)
+        self._merge(count, variance, mean)
 
     def rescale(self, features: Tensor) -> Tensor:
         """[.., F] -> the same shape, with the statistics as they are."""
@@ -49,12 +68,16 @@ class FeatureScaling(nn.Module):
         return (damped - self.mean) * torch.rsqrt(self.variance + LEAST_VARIANCE)
 
     @torch.no_grad()
-    def _take_in(self, features: Tensor) -> None:
-        """Merge the statistics of a batch into those of all before it."""
-        share = len(features) / (self.seen + len(features))
-        variance, mean = torch.var_mean(features.float(), dim=0, correction=0)
+    def _merge(self, count: int, variance: Tensor, mean: Tensor) -> None:
+        """Merge the statistics of a batch [F] into those of all before it."""
+        share = count / (self.seen + count)
         apart = mean - self.mean
         # New tensors instead of new values: what was computed with the old ones keeps its gradient.
         self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * apart.square()
         self.mean = self.mean + share * apart
-        self.seen = self.seen + len(features)
+        self.seen = self.seen + count
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, F] -> variance [F], mean [F]."""
+    return torch.var_mean(at_least_float32(features), dim=0, correction=0)

@@ -26,6 +26,7 @@ def train_classifier(resolved: ResolvedMethod, settings: "TrainSettings", report
         "--init": settings.init,
         "--save-every": settings.save_every,
         "--workers": settings.workers,
+        "--chunk": settings.chunk,
         "--precision": None if settings.precision in (None, "auto", "fp32") else settings.precision,
     }
     given = [option for option, value in refused.items() if value is not None]

@@ -1,8 +1,9 @@
 """A method so small that a whole training takes a blink, with everything a method may ask for."""
 
+import itertools
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mmx.core.method import Method, ParameterGroup, Schedule, Stage
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.core.task import Retrieval
+from mmx.engine.processes import SINGLE, Processes
 from mmx.engine.split_data import SplitData
 from mmx.engine.trainer import TrainOptions, TrainResult, train
 from mmx.store.run import RunFolder
@@ -57,15 +59,6 @@ def encode_text(model: TwoLayers, batch: Batch) -> Tensor:
     return functional.normalize(model.text(batch.text_features), dim=-1)
 
 
-def contrast(model: TwoLayers, batch: Batch, progress: float) -> dict[str, Tensor]:
-    model.seen += 1
-    scores = model.log_scale.exp() * encode_image(model, batch) @ encode_text(model, batch).T
-    positive = (batch.image_group[:, None] == batch.text_group).float()
-    i2t = -(positive / positive.sum(1, keepdim=True) * scores.log_softmax(1)).sum(1).mean()
-    t2i = functional.cross_entropy(scores.T, positive.T.argmax(1))
-    return {"total": i2t + t2i * (1 - progress / 2), "i2t": i2t, "t2i": t2i}
-
-
 def stage(name: str = "all", prefixes: tuple[str, ...] = ("",), **changes: Any) -> Stage:
     group = ParameterGroup("group", prefixes, lr=changes.pop("lr", 0.02), weight_decay=0.01)
     plain = {"epochs": 3, "batch_size": 4, "captions_per_image": 2, "clip_norm": 1.0}
@@ -78,12 +71,11 @@ EVERYTHING = (
         ("image", "log"),
         average=0.9,
         schedule=Schedule("cosine", warmup=0.2),
-        accumulate=3,
         epochs=2,
     ),
-    stage("second", ("",), schedule=Schedule("plateau", patience=0, factor=0.5), accumulate=2, average=0.5),
+    stage("second", ("",), schedule=Schedule("plateau", patience=0, factor=0.5), average=0.5),
 )
-"""Two stages with all that a state must remember: averages, accumulation, plateau, warm-up, frozen parts."""
+"""Two stages with all that a state must remember: averages, plateau, warm-up, frozen parts."""
 
 
 def make_data(images: int = 23, seed: int = 0) -> SplitData:
@@ -99,7 +91,34 @@ def make_data(images: int = 23, seed: int = 0) -> SplitData:
     return SplitData(records, MemoryImages(features), MemoryTexts(texts))
 
 
-def make_method(stages: Sequence[Stage], loss: Callable = contrast) -> Method:
+def represent(model: TwoLayers, batch: Batch) -> dict[str, Tensor]:
+    return {
+        "image": encode_image(model, batch),
+        "text": encode_text(model, batch),
+        "image_group": batch.image_group,
+        "text_group": batch.text_group,
+    }
+
+
+def compare(model: TwoLayers, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+    model.seen += 1
+    scores = model.log_scale.exp() * rows["image"] @ rows["text"].T
+    positive = (rows["image_group"][:, None] == rows["text_group"]).to(scores.dtype)
+    i2t = -(positive / positive.sum(1, keepdim=True) * scores.log_softmax(1)).sum(1).mean()
+    t2i = functional.cross_entropy(scores.T, positive.T.argmax(1))
+    return {"total": i2t + t2i * (1 - progress / 2), "i2t": i2t, "t2i": t2i}
+
+
+def contrast(model: TwoLayers, batch: Batch, progress: float) -> dict[str, Tensor]:
+    return compare(model, represent(model, batch), progress)
+
+
+def make_method(stages: Sequence[Stage], loss: Callable | None = None) -> Method:
+    """With a loss of a test's own, the rows are the batch itself."""
+
+    def compare_batches(model: nn.Module, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        return loss(model, Batch(**rows), progress)
+
     return Method(
         summary="stub",
         settings=object,
@@ -107,7 +126,8 @@ def make_method(stages: Sequence[Stage], loss: Callable = contrast) -> Method:
         towers=lambda settings: {},
         build=lambda settings, towers: TwoLayers(),
         stages=lambda settings: tuple(stages),
-        loss=loss,
+        represent=represent if loss is None else (lambda model, batch: batch.filled()),
+        compare=compare if loss is None else compare_batches,
         tasks=(Retrieval(encode_image=encode_image, encode_text=encode_text),),
     )
 
@@ -144,16 +164,32 @@ class Training:
 
     path: Path
     stages: Sequence[Stage] = EVERYTHING
-    loss: Callable = contrast
+    loss: Callable | None = None
     data: SplitData = field(default_factory=make_data)
     options: TrainOptions = field(default_factory=lambda: TrainOptions(log_every=2, save_steps=2))
     model: TwoLayers = field(default_factory=make_model)
     validate: Callable | None = None
+    processes: Processes = SINGLE
+    in_step: Callable[[int], None] | None = None
+    """step from 1 -> what happens in the midst of it."""
 
     def __call__(self) -> TrainResult:
         method, run = make_method(self.stages, self.loss), make_run(self.path)
+        if self.in_step is not None:
+            method = replace(method, compare=_interrupted(method.compare, self.in_step))
         validate = self.validate or score(self.data)
-        return train(method, None, self.model, self.data, run, self.options, validate, SilentReporter())
+        given = (self.model, self.data, run, self.options, validate, SilentReporter(), self.processes)
+        return train(method, None, *given)
+
+
+def _interrupted(compare: Callable, in_step: Callable[[int], None]) -> Callable:
+    steps = itertools.count(1)
+
+    def compare_later(*given: Any) -> dict[str, Tensor]:
+        in_step(next(steps))
+        return compare(*given)
+
+    return compare_later
 
 
 def read_log(path: Path, without: tuple[str, ...] = ("seconds", "val_seconds")) -> list[dict[str, Any]]:

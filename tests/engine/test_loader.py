@@ -147,7 +147,8 @@ def test_reading_may_start_anywhere() -> None:
     late = list(read_ahead(data, order, order.places((2, 4), epochs=3), workers=0))
 
     assert len(every) == 18 and len(late) == 8
-    for left, right in zip(every[10:], late, strict=True):
+    for (left,), (right,) in zip(every[10:], late, strict=True):
+        left, right = left.batch, right.batch
         assert torch.equal(left.image_features, right.image_features)
         assert torch.equal(left.text_group, right.text_group)
 
@@ -170,7 +171,8 @@ def test_batches_do_not_depend_on_the_number_of_workers(pictures: SplitData) -> 
     alone, by_two = (list(read_ahead(pictures, order, places, workers)) for workers in (0, 2))
 
     assert len(alone) == len(by_two) == 4
-    for left, right in zip(alone, by_two, strict=True):
+    for (left,), (right,) in zip(alone, by_two, strict=True):
+        left, right = left.batch, right.batch
         assert torch.equal(left.pixels, right.pixels) and torch.equal(left.text_features, right.text_features)
 
 

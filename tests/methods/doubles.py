@@ -13,6 +13,7 @@ from mmx.core.assets import Assets, AssetSource, ConceptTable
 from mmx.core.batch import Batch
 from mmx.core.method import Method
 from mmx.core.record import Record
+from mmx.core.settings import resolve
 from mmx.core.tower import Tower
 
 WIDTH, PATCHES, REGIONS, LENGTH = 12, 4, 5, 6
@@ -28,6 +29,14 @@ IMAGE_FIELDS = {
     "region_features_mirrored",
     "image_group",
 }
+
+
+def settings_of(method: Method, preset: str | None) -> object:
+    """The defaults, under a preset."""
+    changes = dict(method.presets[preset]) if preset else {}
+    # The regions here make no grid that windows could be laid on.
+    changes.pop("region_window", None)
+    return resolve(method.settings, [(preset or "default", changes)], "")[0]
 
 
 class StubImageTower(nn.Module):
@@ -50,7 +59,11 @@ class StubImageTower(nn.Module):
         """[B, 3, height, width] uint8 -> image_features [B, F], patch_features [B, 4, F], image_embedding
         [B, F] and, if asked for, patch_embedding [B, 4, F].
         """
-        colours = nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 2).flatten(2).transpose(1, 2)
+        colours = (
+            nn.functional.adaptive_avg_pool2d(pixels.to(self.stem.weight.dtype) / 255, 2)
+            .flatten(2)
+            .transpose(1, 2)
+        )
         patches = self.top(self.middle(self.stem(colours)).tanh())
         read = {"image_features": patches.mean(1), "patch_features": patches}
         return _with_embeddings(read, "image", "patch", project)

@@ -14,8 +14,10 @@ from mmx.core.discover import find_method, names
 from mmx.core.method import Method, Stage
 from mmx.core.settings import resolve
 from mmx.core.task import Retrieval
+from mmx.engine.measuring import Measuring
+from mmx.engine.rows import join_rows
 from mmx.store.tensors import TensorFile, save_tensors
-from tests.methods.doubles import RECORDS, build, count_assets, make_batch, pad, take
+from tests.methods.doubles import RECORDS, build, count_assets, make_batch, pad, settings_of, take
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sixth_method"
 
@@ -35,11 +37,6 @@ def matches(method: Method) -> bool:
 
 
 METHODS = {name: method for name, method in every_method().items() if matches(method)}
-
-
-def settings_of(method: Method, preset: str | None) -> object:
-    """The defaults, under a preset."""
-    return resolve(method.settings, [(preset or "default", method.presets[preset] if preset else {})], "")[0]
 
 
 def every_case() -> list[tuple[str, str | None]]:
@@ -216,6 +213,46 @@ def test_the_loss_is_finite_and_falls_on_a_batch_learnt_by_heart(case: tuple[Met
 
     assert all(torch.isfinite(torch.tensor(totals)))
     assert totals[-1] < totals[0]
+
+
+def test_the_rows_of_two_pieces_are_those_of_the_whole_batch(case: tuple[Method, object]) -> None:
+    method, settings = case
+    if method.uncut is not None and method.uncut(settings) is not None:
+        return
+    captions = captions_of(method.stages(settings)[-1])
+    model, whole = build(*case).eval(), make_batch(5, captions)
+
+    with torch.no_grad():
+        parts = [
+            method.represent(
+                model, take(whole, torch.arange(*ends), torch.arange(*(captions * end for end in ends)))
+            )
+            for ends in ((0, 2), (2, 5))
+        ]
+        rows = method.represent(model, whole)
+
+    joined = join_rows(parts)
+    assert joined.keys() == rows.keys()
+    for name, value in rows.items():
+        if len(value) == len(joined[name]):
+            torch.testing.assert_close(joined[name], value, atol=1e-5, rtol=0)
+
+
+def test_reading_a_batch_in_training_leaves_nothing_behind_but_statistics_that_can_be_cut(
+    case: tuple[Method, object], batch: Batch
+) -> None:
+    method, settings = case
+    if method.uncut is not None and method.uncut(settings) is not None:
+        return
+    model = build(*case).train()
+    for module in model.modules():
+        if isinstance(module, Measuring):
+            module.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    method.represent(model, make_batch(4, captions_of(method.stages(settings)[-1])))
+
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_half_precision_trains_and_embeds(case: tuple[Method, object]) -> None:

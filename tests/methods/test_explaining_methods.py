@@ -6,9 +6,8 @@ import torch
 from mmx.core.batch import Batch
 from mmx.core.discover import find_method, names
 from mmx.core.method import Method
-from mmx.core.settings import resolve
 from mmx.core.task import Retrieval, Task
-from tests.methods.doubles import build, count_assets, make_batch, pad, take
+from tests.methods.doubles import build, count_assets, make_batch, pad, settings_of, take
 
 METHODS = {name: find_method(name) for name in names("mmx.methods")}
 
@@ -29,7 +28,7 @@ def made(request: pytest.FixtureRequest) -> tuple:
     """Method, settings, model in evaluation, and the task that explains."""
     name, preset = request.param
     method = EXPLAINING[name]
-    settings, _ = resolve(method.settings, [(preset, method.presets[preset])], "")
+    settings = settings_of(method, preset)
     model = build(method, settings).eval()
     with torch.no_grad():
         for parameter in model.parameters():

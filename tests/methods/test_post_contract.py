@@ -52,10 +52,8 @@ QUICK = [(name, preset, task) for name, preset in EVERY if preset in ("tiny", "s
 class Built:
     """A method with settings, what it counted, and a model over stub towers."""
 
-    def __init__(self, name: str, preset: str, task: str, seed: int = 0) -> None:
-        method = METHODS[name]
-        layers = [(preset, method.presets[preset]), ("test", {"task": task, "thumbnail": 8})]
-        self.settings = resolve(method.settings, layers, "")[0]
+    def __init__(self, method: Method, settings: object, seed: int = 0) -> None:
+        self.settings = settings
         self.assets = method.assets(self.settings, SOURCE_OF_POSTS)
         self.method = method.with_task(self.settings, self.assets)
         torch.manual_seed(seed)
@@ -79,6 +77,13 @@ class Built:
     def loss(self, batch: Batch) -> Tensor:
         """The total loss of a batch."""
         return self.method.loss(self.model, batch, 0.5)["total"]
+
+
+def build_case(name: str, preset: str, task: str, seed: int = 0) -> Built:
+    """A preset of a method, for a task."""
+    method = METHODS[name]
+    layers = [(preset, method.presets[preset]), ("test", {"task": task, "thumbnail": 8})]
+    return Built(method, resolve(method.settings, layers, "")[0], seed)
 
 
 def make_posts(method: Method, settings: object, assets: Assets, rows: list[int], extra: int) -> Batch:
@@ -137,7 +142,7 @@ def test_there_is_a_tiny_preset_that_needs_no_download(name: str) -> None:
 def test_a_step_of_every_preset_moves_every_part_of_its_stages_and_nothing_else(
     name: str, preset: str
 ) -> None:
-    built = Built(name, preset, "tagging")
+    built = build_case(name, preset, "tagging")
     for stage in built.method.stages(dataclasses.replace(built.settings, image_blocks=None)):
         model = built.model.train()
         before = {key: value.detach().clone() for key, value in model.named_parameters()}
@@ -151,14 +156,14 @@ def test_a_step_of_every_preset_moves_every_part_of_its_stages_and_nothing_else(
 
 
 def test_what_was_counted_is_plain_data_and_names_the_task(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
 
     assert json.loads(json.dumps(dict(built.assets.values))) == dict(built.assets.values)
     assert [task.name for task in built.method.tasks] == [case[2]]
 
 
 def test_every_word_gets_a_known_tag_and_every_post_probabilities(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     task, batch = built.method.tasks[0], built.batch([0, 1, 2, 3])
     known = len(task.labels(built.assets))
 
@@ -173,7 +178,7 @@ def test_every_word_gets_a_known_tag_and_every_post_probabilities(case: tuple[st
 
 
 def test_a_post_does_not_depend_on_the_rest_of_the_batch(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     whole = built.outputs(built.batch([0, 1, 2, 3]))
 
     for row in range(4):
@@ -182,14 +187,14 @@ def test_a_post_does_not_depend_on_the_rest_of_the_batch(case: tuple[str, str, s
 
 
 def test_longer_padding_changes_nothing(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     whole, longer = built.outputs(built.batch([0, 1])), built.outputs(built.batch([0, 1], extra=3))
 
     torch.testing.assert_close(longer[:, : whole.shape[1]], whole, atol=1e-5, rtol=0)
 
 
 def test_the_loss_is_finite_and_falls_on_a_batch_learnt_by_heart(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     model, batch = built.model.eval(), built.batch([0, 1, 2, 3])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     totals = []
@@ -204,7 +209,7 @@ def test_the_loss_is_finite_and_falls_on_a_batch_learnt_by_heart(case: tuple[str
 
 
 def test_half_precision_trains_and_labels(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     with torch.autocast("cpu", torch.bfloat16):
         built.model.train()
         built.loss(built.batch([0, 1, 2, 3])).backward()
@@ -216,7 +221,7 @@ def test_half_precision_trains_and_labels(case: tuple[str, str, str]) -> None:
 
 
 def test_posts_without_any_picture_are_learned_from_and_labelled(case: tuple[str, str, str]) -> None:
-    built = Built(*case)
+    built = build_case(*case)
     batch = built.batch([1, 1])
 
     assert batch.patch_features is None
@@ -224,7 +229,7 @@ def test_posts_without_any_picture_are_learned_from_and_labelled(case: tuple[str
 
 
 def test_loading_what_was_saved_gives_equal_outputs_bit_for_bit(case: tuple[str, str, str], tmp_path) -> None:
-    one, other = Built(*case, seed=1), Built(*case, seed=2)
+    one, other = build_case(*case, seed=1), build_case(*case, seed=2)
     save_tensors(tmp_path / "model.safetensors", one.model.state_dict(), {})
 
     other.model.load_state_dict(TensorFile(tmp_path / "model.safetensors").read_all())

@@ -1,4 +1,4 @@
-"""A method from outside the package works like one of its own once its folder is on the path."""
+"""A method from outside mmx works like one of its own once its package is installed."""
 
 from pathlib import Path
 
@@ -14,24 +14,25 @@ from mmx.workflows.method_settings import Wishes
 from mmx.workflows.prepare import PrepareSettings, prepare
 from mmx.workflows.search import SearchSettings, search
 from mmx.workflows.train import TrainSettings, train
+from tests.plugin_package import write_project
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sixth_method"
 
 
 @pytest.fixture
-def mounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example's folder is on the path."""
-    monkeypatch.setattr(mmx.methods, "__path__", [*mmx.methods.__path__, str(EXAMPLE)])
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example's package, as its own pyproject.toml declares it."""
+    write_project(tmp_path / "site", EXAMPLE)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.syspath_prepend(str(EXAMPLE))
 
 
-def test_it_is_found_by_its_folder_alone(mounted: None) -> None:
+def test_it_is_found_by_its_entry_point_alone(installed: None) -> None:
     assert "linear-hinge" in names("mmx.methods")
     assert find_method("linear_hinge") is find_method("linear-hinge")
 
 
-def test_it_leaves_no_trace_when_its_folder_is_not_there() -> None:
-    find_method.__globals__["_find"].cache_clear()
-
+def test_it_leaves_no_trace_when_its_package_is_not_there() -> None:
     assert "linear-hinge" not in names("mmx.methods")
     with pytest.raises(UsageError, match="there is no method 'linear-hinge'"):
         find_method("linear-hinge")
@@ -44,7 +45,7 @@ def test_no_file_of_the_package_speaks_its_name() -> None:
 
 
 def test_it_is_trained_evaluated_and_searched_with_like_any_other(
-    mounted: None, home: Home, reporter: SilentReporter, tmp_path: Path
+    installed: None, home: Home, reporter: SilentReporter, tmp_path: Path
 ) -> None:
     options = {"scenes": "20", "size": "32"}
     prepare(PrepareSettings(name="toy", home=home.root, options=options, workers=1), reporter)

@@ -4,12 +4,12 @@ from mmx.core.assets import Assets
 from mmx.core.method import Method
 from mmx.core.task import Rerank, Retrieval, Study
 from mmx.methods.attention_clip.identities import count_identities
-from mmx.methods.attention_clip.loss import loss
+from mmx.methods.attention_clip.loss import compare, represent
 from mmx.methods.attention_clip.model import build, encode_image, encode_text
 from mmx.methods.attention_clip.presets import PRESETS
 from mmx.methods.attention_clip.rerank import fine, keep_image, keep_text, weight
 from mmx.methods.attention_clip.settings import AttentionClipSettings
-from mmx.methods.attention_clip.stages import stages, towers
+from mmx.methods.attention_clip.stages import measures_twice, stages, towers
 
 RETRIEVAL = Retrieval(
     encode_image=encode_image,
@@ -40,7 +40,9 @@ METHOD = Method(
     towers=towers,
     build=build,
     stages=stages,
-    loss=loss,
+    represent=represent,
+    compare=compare,
+    uncut=measures_twice,
     tasks=(RETRIEVAL, LEAK),
     assets=count_identities,
     chosen_task=chosen_task,

@@ -75,10 +75,10 @@ class AttentionPool(nn.Module):
         if self.training and self.token_dropout:
             mask = mask & (torch.rand(mask.shape, device=mask.device) >= self.token_dropout)
         narrowed = self.narrow(self.dropout(self.token_norm(tokens)))
-        query = self.query.to(narrowed.dtype).expand(len(tokens), 1, -1)
+        query = self.query.to(narrowed.dtype).expand(tokens.shape[0], 1, -1)
         states = torch.cat([query, narrowed], dim=1)
         # The query is never hidden, so that every row of attention has something to look at.
-        mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
+        mask = torch.cat([mask.new_ones(mask.shape[0], 1), mask], dim=1)
         if self.leak is not None:
             states = self.leak(states, other.tokens, other.mask)
         for block in self.blocks[:-1]:

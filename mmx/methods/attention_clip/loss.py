@@ -5,6 +5,8 @@ Source: arXiv 2103.00020, section 2.3; seed 001, section II, as built in public 
 Shapes: B images, C captions, D shared width.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,41 +14,62 @@ from torch.nn import functional
 from mmx.core.batch import Batch
 from mmx.methods.attention_clip.branch import States
 from mmx.methods.attention_clip.identities import sdm_loss
-from mmx.methods.attention_clip.masked_words import hide_words, word_loss
+from mmx.methods.attention_clip.masked_words import hide_words, word_nll
 from mmx.methods.attention_clip.matching import draw_pairs
-from mmx.methods.attention_clip.model import AttentionClip, Reading, image_embedding, text_embedding
+from mmx.methods.attention_clip.model import AttentionClip, image_embedding, text_embedding
 from mmx.nn.contrastive import contrastive_loss, positive_pairs, soft_cross_entropy
+from mmx.nn.precision import at_least_float32
 
 
-def loss(model: AttentionClip, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """The losses that the settings name, in nats, and that of the second look while it is being learned."""
+def represent(model: AttentionClip, batch: Batch) -> dict[str, Tensor]:
+    """Images [B, M, D] and texts [C, M, D] in the shared spaces, and what the other losses compare."""
     seen, read = model.look(batch), model.read(batch)
-    images, texts = seen.projected.float(), read.projected.float()
-    parts = {"pairs": _pair_loss(model, images, texts, batch)}
-    settings = model.settings
-    if model.identities is not None:
-        image, text = (members.transpose(0, 1).flatten(1) for members in (images, texts))
-        found = model.identities(image, batch.image_group) + model.identities(text, batch.text_group)
-        parts["identities"] = settings.identity_loss * found
+    rows = {
+        "image_group": batch.image_group,
+        "text_group": batch.text_group,
+        "image": at_least_float32(seen.projected).transpose(0, 1),
+        "text": at_least_float32(read.projected).transpose(0, 1),
+    }
     if model.words is not None:
-        parts["words"] = settings.masked_words * masked_word_loss(model, batch, seen.states[0])
+        rows["words_nll"], rows["words_hidden"] = masked_words(model, batch, seen.states[0])
     if model.learns_to_match():
-        parts["matches"] = model.settings.matching * matching_loss(model, batch, seen, read)
+        with torch.no_grad():
+            rows["image_embedding"] = image_embedding(model, batch, seen.projected)
+            rows["text_embedding"] = text_embedding(read.projected)
+        for side, states in (("image", seen.states[0]), ("text", read.states[0])):
+            rows |= {f"{side}_tokens": states.tokens, f"{side}_mask": states.mask}
+    return rows
+
+
+def compare(model: AttentionClip, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+    """The losses that the settings name, in nats, and that of the second look while it is being learned."""
+    settings, groups = model.settings, (rows["image_group"], rows["text_group"])
+    parts = {"pairs": _pair_loss(model, rows["image"].transpose(0, 1), rows["text"].transpose(0, 1), *groups)}
+    if model.identities is not None:
+        found = [model.identities(rows[side].flatten(1), rows[f"{side}_group"]) for side in ("image", "text")]
+        parts["identities"] = settings.identity_loss * (found[0] + found[1])
+    if model.words is not None:
+        mean = rows["words_nll"].sum() / rows["words_hidden"].sum().clamp(min=1)
+        parts["words"] = settings.masked_words * mean
+    if model.learns_to_match():
+        parts["matches"] = settings.matching * matching_loss(model, rows)
     total = torch.stack(list(parts.values())).sum()
     return {"total": total} if len(parts) == 1 else {"total": total, **parts}
 
 
-def _pair_loss(model: AttentionClip, images: Tensor, texts: Tensor, batch: Batch) -> Tensor:
-    """[M, B, D], [M, C, D] -> the mean of the members' losses."""
+def _pair_loss(
+    model: AttentionClip, images: Tensor, texts: Tensor, image_group: Tensor, text_group: Tensor
+) -> Tensor:
+    """[M, B, D], [M, C, D], [B], [C] -> the mean of the members' losses."""
     scale = model.clamped_scale()
     # Scores are divided by a small temperature: half precision would round away what sets them apart.
     with torch.autocast(images.device.type, enabled=False):
         if model.settings.loss == "faithful":
             losses = [faithful_loss(*pair, 1 / scale) for pair in zip(images, texts, strict=True)]
         else:
-            compare = sdm_loss if model.settings.loss == "sdm" else corrected_loss
-            positive = positive_pairs(batch.image_group, batch.text_group)
-            losses = [compare(*pair, scale, positive) for pair in zip(images, texts, strict=True)]
+            found = sdm_loss if model.settings.loss == "sdm" else corrected_loss
+            positive = positive_pairs(image_group, text_group)
+            losses = [found(*pair, scale, positive) for pair in zip(images, texts, strict=True)]
     return torch.stack(losses).mean()
 
 
@@ -70,20 +93,23 @@ def faithful_loss(image: Tensor, text: Tensor, temperature: Tensor) -> Tensor:
     return ((soft_cross_entropy(logits, targets) + soft_cross_entropy(logits.T, targets.T)) / 2).mean()
 
 
-def matching_loss(model: AttentionClip, batch: Batch, seen: Reading, read: Reading) -> Tensor:
+def matching_loss(model: AttentionClip, rows: Mapping[str, Tensor]) -> Tensor:
     """Scalar in nats: binary cross entropy of right pairs and hard wrong ones, two wrong ones a right one."""
     with torch.no_grad():
-        cosine = image_embedding(model, batch, seen.projected) @ text_embedding(read.projected).T
-        positive = positive_pairs(batch.image_group, batch.text_group)
+        cosine = rows["image_embedding"] @ rows["text_embedding"].T
+        positive = positive_pairs(rows["image_group"], rows["text_group"])
         pairs = draw_pairs(model.clamped_scale() * cosine, positive)
-    images, texts = _rows(seen.states[0], pairs.image), _rows(read.states[0], pairs.text)
-    logits = model.pairs(texts.tokens, texts.mask, images.tokens, images.mask).float()
-    total = functional.binary_cross_entropy_with_logits(logits, pairs.match.float(), reduction="sum")
+    images = _rows(States(rows["image_tokens"], rows["image_mask"]), pairs.image)
+    texts = _rows(States(rows["text_tokens"], rows["text_mask"]), pairs.text)
+    logits = model.pairs(texts.tokens, texts.mask, images.tokens, images.mask)
+    logits = at_least_float32(logits)
+    match = pairs.match.to(logits.dtype)
+    total = functional.binary_cross_entropy_with_logits(logits, match, reduction="sum")
     return total / max(len(logits), 1)
 
 
-def masked_word_loss(model: AttentionClip, batch: Batch, images: States) -> Tensor:
-    """Scalar in nats: each caption, with words hidden, is read before a picture of its own."""
+def masked_words(model: AttentionClip, batch: Batch, images: States) -> tuple[Tensor, Tensor]:
+    """[1] nats of all hidden words, [1] how many: each caption is read before a picture of its own."""
     tower, limit = model.text_tower, model.settings.max_tokens
     token_ids, token_mask = batch.token_ids[:, :limit], batch.token_mask[:, :limit]
     signs = torch.tensor(sorted(tower.sign_ids), device=token_ids.device)
@@ -94,7 +120,8 @@ def masked_word_loss(model: AttentionClip, batch: Batch, images: States) -> Tens
     seen = _rows(images, own)
     found = model.pairs.read(texts.tokens, texts.mask, seen.tokens, seen.mask)
     # The first place is that of the learned query.
-    return word_loss(model.words(found[:, 1:][hidden]).float(), token_ids[hidden])
+    nll = word_nll(at_least_float32(model.words(found[:, 1:][hidden])), token_ids[hidden])
+    return nll[None], hidden.sum()[None]
 
 
 def _rows(states: States, rows: Tensor) -> States:

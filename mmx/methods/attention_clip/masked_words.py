@@ -33,6 +33,6 @@ def hide_words(
     return token_ids.masked_fill(hidden, mask_id), hidden
 
 
-def word_loss(logits: Tensor, token_ids: Tensor) -> Tensor:
-    """[X, V], [X] -> mean cross entropy in nats; 0 where nothing is hidden."""
-    return functional.cross_entropy(logits, token_ids, reduction="sum") / max(len(token_ids), 1)
+def word_nll(logits: Tensor, token_ids: Tensor) -> Tensor:
+    """[X, V], [X] -> the sum of cross entropies in nats; 0 where nothing is hidden."""
+    return functional.cross_entropy(logits, token_ids, reduction="sum")

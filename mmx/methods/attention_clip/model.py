@@ -22,6 +22,7 @@ from mmx.methods.attention_clip.identities import IdentityHead, identity_numbers
 from mmx.methods.attention_clip.masked_words import WordHead
 from mmx.methods.attention_clip.patterns import patterns
 from mmx.methods.attention_clip.settings import AttentionClipSettings
+from mmx.nn.precision import at_least_float32
 
 
 class Member(nn.Module):
@@ -181,7 +182,7 @@ def text_embedding(projected: Tensor) -> Tensor:
 
 
 def _unit(embedding: Tensor) -> Tensor:
-    return functional.normalize(embedding.float(), dim=-1)
+    return functional.normalize(at_least_float32(embedding), dim=-1)
 
 
 def _side_by_side(embedding: Tensor) -> Tensor:

@@ -39,6 +39,13 @@ def stages(settings: AttentionClipSettings) -> tuple[Stage, ...]:
     return tuple(found)
 
 
+def measures_twice(settings: AttentionClipSettings) -> str | None:
+    """The setting for which running means take in a picture, use it, and then take in its mirrored one."""
+    standardizes = settings.reads_pooled and settings.standardize and settings.projection != "none"
+    twice = settings.mirror and settings.looks_twice and standardizes
+    return "mirror=true" if twice else None
+
+
 def _new_layers(
     settings: AttentionClipSettings, lr: float, of_pairs: tuple[str, ...] = UNDER_THE_JUDGE
 ) -> ParameterGroup:

@@ -5,8 +5,9 @@ from mmx.core.task import Retrieval
 from mmx.methods.mh_cvse.assembly import build
 from mmx.methods.mh_cvse.assets import caption_ids, caption_words, count_assets
 from mmx.methods.mh_cvse.explanation import explain
-from mmx.methods.mh_cvse.loss import loss
+from mmx.methods.mh_cvse.loss import compare, represent
 from mmx.methods.mh_cvse.model import encode_image, encode_text, find_gauges
+from mmx.methods.mh_cvse.pooling import measures_a_batch
 from mmx.methods.mh_cvse.presets import PRESETS
 from mmx.methods.mh_cvse.settings import MhCvseSettings
 from mmx.methods.mh_cvse.stages import stages, towers
@@ -18,7 +19,9 @@ METHOD = Method(
     towers=towers,
     build=build,
     stages=stages,
-    loss=loss,
+    represent=represent,
+    compare=compare,
+    uncut=measures_a_batch,
     tasks=(
         Retrieval(
             encode_image=encode_image,

@@ -11,9 +11,9 @@ from torch.nn import functional
 from mmx.methods.mh_cvse.attention_addition import AttentionAddition
 from mmx.methods.mh_cvse.dropout import Dropout
 from mmx.methods.mh_cvse.masking import hide, masked_mean, seen
-from mmx.methods.mh_cvse.precision import at_least_float32, lengths
 from mmx.methods.mh_cvse.settings import MhCvseSettings
 from mmx.nn.feature_scaling import FeatureScaling
+from mmx.nn.precision import at_least_float32, lengths
 from mmx.nn.projection import PerceptronHead
 
 

@@ -39,6 +39,7 @@ class Consensus(nn.Module):
 
 def concept_labels(concept_ids: Tensor, count: int) -> Tensor:
     """[B, M] int64 padded with -1, K -> [B, K] bool: True at the concepts that a caption names."""
-    labels = torch.zeros(len(concept_ids), count + 1, dtype=torch.bool, device=concept_ids.device)
+    labels = torch.zeros(concept_ids.shape[0], count + 1, dtype=torch.bool, device=concept_ids.device)
     # Padding (-1) lands in the last column, which is cut off.
-    return labels.scatter_(1, concept_ids.remainder(count + 1), True)[:, :count]
+    named = concept_ids.remainder(count + 1)
+    return labels.scatter(1, named, torch.ones_like(named, dtype=torch.bool))[:, :count]

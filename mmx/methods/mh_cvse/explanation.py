@@ -17,7 +17,7 @@ from torch.nn import functional
 from mmx.core.batch import Batch
 from mmx.methods.mh_cvse.member import Member, Views, join_levels
 from mmx.methods.mh_cvse.model import MhCvse
-from mmx.methods.mh_cvse.precision import lengths
+from mmx.nn.precision import lengths
 
 
 def explain(model: MhCvse, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmx.methods.mh_cvse.precision import lengths
+from mmx.nn.precision import lengths
 
 
 class WeightedFusion(nn.Module):

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mmx.methods.mh_cvse.precision import at_least_float32
+from mmx.nn.precision import at_least_float32
 
 LONGEST_WAVE = 10_000
+MOST_WRITTEN = 256
+"""Parts of an item of which a graph that is written for other programs holds the weights."""
 
 
 class GeneralizedPooling(nn.Module):
@@ -48,15 +50,27 @@ class GeneralizedPooling(nn.Module):
 
     def weights(self, count: Tensor, places: int) -> Tensor:
         """[B] int64, T -> [B, T] float32: the weight of each place for an item of so many parts."""
+        if torch.onnx.is_in_onnx_export():
+            return self._table()[count - 1][:, :places]
         different, which = count.unique(return_inverse=True)
-        codes = self._codes(places, count.device).expand(len(different), -1, -1)
-        with torch.autocast(count.device.type, enabled=False):
+        return self._weights(different, places)[which]
+
+    def _table(self) -> Tensor:
+        """[M, M]: row n holds the weights of n + 1 parts. They hang on nothing but the number of parts."""
+        counts = torch.arange(1, MOST_WRITTEN + 1)
+        return torch.from_numpy(self._weights(counts, MOST_WRITTEN).numpy())
+
+    def _weights(self, different: Tensor, places: int) -> Tensor:
+        """[N] int64, T -> [N, T] float32: the same for each of some numbers of parts."""
+        device = different.device
+        codes = self._codes(places, device).expand(len(different), -1, -1)
+        with torch.autocast(device.type, enabled=False):
             packed = pack_padded_sequence(codes, different.cpu(), batch_first=True, enforce_sorted=False)
             read, _ = pad_packed_sequence(self.reader(packed)[0], batch_first=True, total_length=places)
             forward, backward = read.chunk(2, dim=-1)
             scores = self.score((forward + backward) / 2)[..., 0] / self.temperature
-        held = torch.arange(places, device=count.device) < different[:, None]
-        return scores.masked_fill(~held, -torch.inf).softmax(dim=-1)[which]
+        held = torch.arange(places, device=device) < different[:, None]
+        return scores.masked_fill(~held, -torch.inf).softmax(dim=-1)
 
     def _codes(self, places: int, device: torch.device) -> Tensor:
         """[T, code width]: sine and cosine of the place at wave lengths from 2 pi to 20,000 pi."""
@@ -67,7 +81,7 @@ class GeneralizedPooling(nn.Module):
 
 def largest_first(values: Tensor) -> Tensor:
     """[B, D, T] -> the same numbers in falling order over T."""
-    if values.device.type != "cpu":
+    if values.device.type != "cpu" or torch.onnx.is_in_onnx_export():
         return values.sort(descending=True).values
     # numpy sorts short rows with vector instructions, several times faster than torch on a CPU.
     order = numpy.argsort(-at_least_float32(values.detach()).contiguous().numpy(), axis=-1)

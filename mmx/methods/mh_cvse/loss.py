@@ -4,6 +4,8 @@ Source: CVSE code (BruceW91/CVSE, commit 94c2191, model_CVSE.py:600-650, 838-847
 Shapes: B images, C captions, K concepts.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -17,23 +19,37 @@ from mmx.nn.contrastive import contrastive_loss, positive_pairs
 LEAST_SHARE = 1e-12
 
 
-def loss(model: MhCvse, batch: Batch, progress: float) -> dict[str, Tensor]:
+def represent(model: MhCvse, batch: Batch) -> dict[str, Tensor]:
+    """What each member says of each image and each caption by itself; the norms of the consensus come later,
+    since they measure a whole batch.
+    """
+    batch = model.read(batch)
+    rows = {"image_group": batch.image_group, "text_group": batch.text_group}
+    for place, member in enumerate(model.members):
+        rows[f"image.{place}"] = member.image_branch(*member.read_images(batch))
+        rows[f"text.{place}"] = member.text_branch(*member.read_texts(batch))
+        if member.graph is not None:
+            rows["concept_ids"] = batch.concept_ids
+    return rows
+
+
+def compare(model: MhCvse, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
     """The terms of the settings, unweighted, and their `total` with the weights of the balancer; means over
     the members.
 
     All captions and images of one group are right partners of each other. In the warm-up epochs hinges are
     means over all negatives, and the balancer holds its weights.
     """
-    batch = model.read(batch)
-    losses = [member_loss(member, batch, progress) for member in model.members]
+    losses = [member_loss(member, place, rows, progress) for place, member in enumerate(model.members)]
     return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
 
 
-def member_loss(member: Member, batch: Batch, progress: float) -> dict[str, Tensor]:
+def member_loss(member: Member, place: int, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
     """The same of one member, which learns as if it were alone."""
     concepts = member.concepts()
-    image, text = member.view_images(batch, concepts), member.view_texts(batch, concepts)
-    positive = positive_pairs(batch.image_group, batch.text_group)
+    image = member.image_views(rows[f"image.{place}"], concepts)
+    text = member.text_views(rows[f"text.{place}"], rows.get("concept_ids"), concepts)
+    positive = positive_pairs(rows["image_group"], rows["text_group"])
     warm = in_warmup(member.settings, progress)
     # Scores are divided by a small temperature: half precision would round away what sets them apart.
     with torch.autocast(image.fused.device.type, enabled=False):

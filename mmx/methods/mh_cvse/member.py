@@ -70,7 +70,10 @@ class Member(nn.Module):
 
     def view_images(self, batch: Batch, concepts: Tensor | None, mirrored: bool = False) -> Views:
         """The regions of B images, or those of their mirrored pictures -> their views."""
-        instance = self.image_branch(*self.read_images(batch, mirrored))
+        return self.image_views(self.image_branch(*self.read_images(batch, mirrored)), concepts)
+
+    def image_views(self, instance: Tensor, concepts: Tensor | None) -> Views:
+        """The instances of B images [B, D], unit length -> their views."""
         if concepts is None:
             return Views(instance, instance)
         with torch.autocast(instance.device.type, enabled=False):
@@ -79,10 +82,13 @@ class Member(nn.Module):
 
     def view_texts(self, batch: Batch, concepts: Tensor | None) -> Views:
         """The words (or an encoder's tokens) of C captions, and the concepts they name -> their views."""
-        instance = self.text_branch(*self.read_texts(batch))
+        return self.text_views(self.text_branch(*self.read_texts(batch)), batch.concept_ids, concepts)
+
+    def text_views(self, instance: Tensor, concept_ids: Tensor | None, concepts: Tensor | None) -> Views:
+        """The instances of C captions [C, D], unit length, the concepts they name -> their views."""
         if concepts is None:
             return Views(instance, instance)
-        labels = concept_labels(batch.concept_ids, len(concepts))
+        labels = concept_labels(concept_ids, len(concepts))
         with torch.autocast(instance.device.type, enabled=False):
             consensus, shares = self.text_consensus(instance, concepts, labels)
             return Views(instance, self.text_fusion(instance, consensus), consensus, shares)

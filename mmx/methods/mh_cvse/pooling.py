@@ -11,9 +11,9 @@ from mmx.methods.mh_cvse.dropout import Dropout
 from mmx.methods.mh_cvse.generalized_pooling import GeneralizedPooling
 from mmx.methods.mh_cvse.masking import masked_mean, masked_softmax, weighted_sum
 from mmx.methods.mh_cvse.packing import Packing
-from mmx.methods.mh_cvse.precision import at_least_float32
 from mmx.methods.mh_cvse.settings import MhCvseSettings
 from mmx.methods.mh_cvse.slot_norm import SlotNorm
+from mmx.nn.precision import at_least_float32
 
 
 class GatedPooling(nn.Module):
@@ -90,3 +90,9 @@ def build_pooling(settings: MhCvseSettings, normed: bool) -> nn.Module:
     elif normed:
         norms = nn.LayerNorm(width), nn.LayerNorm(width)
     return GatedPooling(width, settings.gate_dropout, *norms)
+
+
+def measures_a_batch(settings: MhCvseSettings) -> str | None:
+    """The setting for which an image is pooled by the mean and variance of its batch, if it is so."""
+    by_batch = settings.pooling == "gated" and settings.gate_norm == "batch"
+    return "gate_norm=batch" if by_batch else None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmx.core.errors import UsageError
-from mmx.methods.mh_cvse.precision import at_least_float32
+from mmx.nn.precision import at_least_float32
 
 EPSILON, MOMENTUM = 1e-5, 0.1
 

@@ -4,7 +4,7 @@ from mmx.core.method import Method
 from mmx.core.task import Classification, Tagging
 from mmx.methods.muse.assets import chosen_task, count_assets, labels, post_ids
 from mmx.methods.muse.generation import generate
-from mmx.methods.muse.loss import loss
+from mmx.methods.muse.loss import compare, represent
 from mmx.methods.muse.model import build, decode, sort
 from mmx.methods.muse.presets import PRESETS
 from mmx.methods.muse.settings import MuseSettings
@@ -17,7 +17,8 @@ METHOD = Method(
     towers=towers,
     build=build,
     stages=stages,
-    loss=loss,
+    represent=represent,
+    compare=compare,
     tasks=(Tagging(decode=decode, labels=labels), Classification(sort=sort, labels=labels)),
     chosen_task=chosen_task,
     assets=count_assets,

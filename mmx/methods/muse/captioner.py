@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmx.methods.muse.exchange import mean_of
 from mmx.methods.muse.settings import MuseSettings
+from mmx.nn.precision import at_least_float32
 from mmx.words.vocabulary import END, PADDING, START, UNKNOWN
 
 EVENNESS = 1.0
@@ -54,23 +55,24 @@ class Captioner(nn.Module):
         self, tokens: Tensor, mask: Tensor, keys: Tensor, memory: tuple[Tensor, Tensor], word: Tensor
     ) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """One word further: memory and cell, and attention [B, V] float32."""
-        scores = self.agreement((keys + self.from_memory(memory[0])[:, None]).relu()).squeeze(-1).float()
-        attention = scores.masked_fill(~mask, -torch.inf).softmax(dim=1)
+        scores = self.agreement((keys + self.from_memory(memory[0])[:, None]).relu()).squeeze(-1)
+        attention = at_least_float32(scores).masked_fill(~mask, -torch.inf).softmax(dim=1)
         seen = (attention.to(tokens.dtype)[:, None] @ tokens).squeeze(1)
         read = torch.cat([word.to(seen.dtype), self.gate(memory[0]).sigmoid() * seen], dim=1)
         return self.cell(read, memory), attention
 
-    def nll(self, tokens: Tensor, mask: Tensor, spoken_ids: Tensor) -> Tensor:
-        """[B, V, D], [B, V] bool, [B, T] padded with -1 -> nats of a word, a scalar.
-
-        The mean over the words there are, and mean over tokens of (1 - sum of attention over words)^2.
+    def nll(self, tokens: Tensor, mask: Tensor, spoken_ids: Tensor) -> dict[str, Tensor]:
+        """[B, V, D], [B, V] bool, [B, T] padded with -1 -> `words_nll` [1] nats of all words, `words` [1] how
+        many, `unevenness` [X] of each token: (1 - sum of attention over words)^2.
         """
         scores, attention = self(tokens, mask, spoken_ids)
         following = spoken_ids[:, 1:]
         there = following >= 0
-        loss = nn.functional.cross_entropy(scores[there].float(), following[there])
+        wanted = following[there]
+        nll = nn.functional.cross_entropy(at_least_float32(scores[there]), wanted, reduction="sum")
         looked = (attention * there[..., None]).sum(1)
-        return loss + EVENNESS * ((1 - looked) ** 2)[mask].mean()
+        words = torch.tensor([len(wanted)], device=mask.device)
+        return {"words_nll": nll[None], "words": words, "unevenness": ((1 - looked) ** 2)[mask]}
 
     @torch.no_grad()
     def write(self, tokens: Tensor, mask: Tensor, longest: int) -> list[list[int]]:
@@ -86,3 +88,11 @@ class Captioner(nn.Module):
             written.append(word)
         rows = torch.stack(written, dim=1).tolist()
         return [row[: row.index(END)] if END in row else row for row in rows]
+
+
+def caption_loss(words_nll: Tensor, words: Tensor, unevenness: Tensor) -> Tensor:
+    """What `nll` gave of all pictures -> nats of a word, a scalar: the mean over words, and over tokens of
+    their unevenness; 0 where there is no picture.
+    """
+    mean = words_nll.sum() / words.sum().clamp(min=1)
+    return mean + EVENNESS * unevenness.mean() if len(unevenness) else mean

@@ -13,6 +13,7 @@ from mmx.core.batch import Batch
 from mmx.methods.muse.crf import Crf, illegal_pairs
 from mmx.methods.muse.settings import MuseSettings
 from mmx.methods.muse.spelling import Spelling
+from mmx.nn.precision import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class WordHead(nn.Module):
             extra.append(self.spelling(batch.spelling_ids).to(fused.text.dtype))
         joined = self.joint(_at(fused.text[:, 1:], places), self._beside(fused, places), extra)
         first = torch.arange(mask.shape[1], device=mask.device) == 0
-        return self.output(joined).float(), mask | first
+        return at_least_float32(self.output(joined)), mask | first
 
     def _beside(self, fused: Fused, places: Tensor) -> Tensor | None:
         """[C, W, D]: the token of the picture that stands beside each word."""
@@ -104,7 +105,7 @@ class PostHead(nn.Module):
         text, image = (None if half is None else half[:, 0] for half in (fused.text, fused.image))
         pooled = (fused.pooled_text, fused.pooled_image)
         extra = [half for half in pooled if half is not None] if self.settings.tower_path else []
-        return self.output(self.joint(text, image, extra)).float()
+        return at_least_float32(self.output(self.joint(text, image, extra)))
 
 
 def _at(tokens: Tensor, places: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmx.nn.precision import at_least_float32
+
 CHANNELS, PARAMETERS = 3, 3
 """Of a logistic: a mean, a scale and a coefficient for each colour."""
 LEAST_LOG_SCALE = -7.0
@@ -29,8 +31,8 @@ def mixture_nll(pixels: Tensor, outputs: Tensor) -> Tensor:
     """Pixels [B, 3, H, H] in [-1, 1], outputs [B, 10 M, H, H] -> nats of each picture [B], summed over
     pixels.
     """
-    logits, means, log_scales, coefficients = _parts(outputs.float())
-    values = pixels.float()[:, None]  # [B, 1, 3, H, H]
+    logits, means, log_scales, coefficients = _parts(at_least_float32(outputs))
+    values = at_least_float32(pixels)[:, None]  # [B, 1, 3, H, H]
     means = _shifted(means, coefficients, values)
     bins = log_bins(values, means, log_scales).sum(2)
     return -torch.logsumexp(bins + logits.log_softmax(1), dim=1).flatten(1).sum(1)
@@ -50,7 +52,7 @@ def log_bins(values: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
 
 def draw(outputs: Tensor, random: torch.Generator) -> Tensor:
     """Outputs [B, 10 M] of one pixel -> a colour each [B, 3] in [-1, 1], drawn."""
-    logits, means, log_scales, coefficients = _parts(outputs.float()[..., None, None])
+    logits, means, log_scales, coefficients = _parts(at_least_float32(outputs)[..., None, None])
     noise = torch.rand(logits.shape, generator=random).clamp(1e-5, 1 - 1e-5).to(logits.device)
     which = (logits - (-noise.log()).log()).argmax(1, keepdim=True)
     index = which[:, :, None].expand(-1, -1, CHANNELS, -1, -1)

@@ -2,7 +2,7 @@
 
 from mmx.core.method import Method
 from mmx.core.task import Rerank, Retrieval
-from mmx.methods.region_align.loss import loss
+from mmx.methods.region_align.loss import compare, represent
 from mmx.methods.region_align.model import build, encode_image, encode_text, gauges
 from mmx.methods.region_align.presets import PRESETS
 from mmx.methods.region_align.rerank import explain, fine, keep_image, keep_text, weight
@@ -16,7 +16,8 @@ METHOD = Method(
     towers=towers,
     build=build,
     stages=stages,
-    loss=loss,
+    represent=represent,
+    compare=compare,
     tasks=(
         Retrieval(
             encode_image=encode_image,

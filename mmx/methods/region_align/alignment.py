@@ -52,6 +52,10 @@ class RegionTokenAlignment(nn.Module):
         """What is kept of G images and of Q captions -> fine_scores [Q, G]."""
         return score_pairs(self._score_block, images, texts)
 
+    def by_member(self, images: Kept, texts: Kept) -> Tensor:
+        """The same of the one member that there is [Q, G, 1]."""
+        return self(images, texts)[..., None]
+
     def shares(self, images: Kept, texts: Kept) -> Tensor:
         """What is kept of C images and of their C captions -> alpha [C, L, R]."""
         match = texts["queries"] @ images["keys"].transpose(1, 2)
@@ -102,6 +106,10 @@ class LateInteraction(nn.Module):
         """What is kept of G images and of Q captions -> fine_scores [Q, G]."""
         scores = score_pairs(self._score_block, images, texts)
         return scores if self.gate is None else self.gate * scores
+
+    def by_member(self, images: Kept, texts: Kept) -> Tensor:
+        """The same of the one member that there is [Q, G, 1]."""
+        return self(images, texts)[..., None]
 
     def explain(self, images: Kept, texts: Kept) -> Tensor:
         """What is kept of C images and of their C captions -> g t_m . r_k / M of each token's nearest region,

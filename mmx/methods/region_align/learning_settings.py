@@ -34,11 +34,14 @@ class LearningSettings:
     bias: float = setting(
         -10.0, "Added to the logits of sigmoid; where it is learned, its start.", source=SIGLIP
     )
-    fine_loss: float = setting(
-        0.0,
-        "Weight of the same loss on the fine score alone, beside that on the sum of both scores.",
+    sum_loss: float = setting(
+        1.0,
+        "Weight of the loss on the sum of both scores, while the fine one is learned.",
         source=SEED,
         low=0,
+    )
+    fine_loss: float = setting(
+        0.0, "Weight of the same loss on the fine score alone, of each member.", source="ours", low=0
     )
 
     head_epochs: int = setting(

@@ -19,11 +19,13 @@ from mmx.core.batch import Batch
 from mmx.core.errors import UsageError
 from mmx.core.tower import Tower
 from mmx.methods.region_align.alignment import LateInteraction, RegionTokenAlignment
+from mmx.methods.region_align.gathering import CaptionGathering
 from mmx.methods.region_align.head import Head
 from mmx.methods.region_align.masking import taking_part
 from mmx.methods.region_align.regions import RegionMap
 from mmx.methods.region_align.settings import RegionAlignSettings
 from mmx.methods.region_align.weight_blend import WeightBlend
+from mmx.nn.precision import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Reading:
     embedding: Tensor
     """[B, D] float32, unit length."""
     parts: Tensor | None = None
-    """[B, R, D] regions or [B, L, D] tokens, float32, unit length; None where nobody asked for them."""
+    """[B, R, D] regions or [B, L, D] tokens, float32, unit length; None where nobody asked for them. Where
+    the fine score has maps of its own: as the encoders give them.
+    """
     mask: Tensor | None = None
     """[B, R] or [B, L] bool: which parts take part in the fine score."""
 
@@ -54,13 +58,7 @@ class RegionAlign(nn.Module):
             )
             self.text_head = _head(towers["text"].width, 1.0, settings.text_dropout, settings)
         self.region_map = RegionMap(towers["regions"].width, width) if "regions" in towers else None
-        self.alignment: RegionTokenAlignment | LateInteraction
-        if settings.fine == "attention":
-            self.alignment = RegionTokenAlignment(
-                width, width, settings.attention_width, settings.scale_logits
-            )
-        else:
-            self.alignment = LateInteraction(settings.learns_fine)
+        self.alignment = _alignment(settings, towers, width)
         self._keep_scalar("log_scale", -math.log(settings.start_temperature))
         if settings.loss == "sigmoid":
             self._keep_scalar("bias", settings.bias)
@@ -76,7 +74,7 @@ class RegionAlign(nn.Module):
         embedding = _embed(seen, "image", self.image_head)
         if not grid:
             return Reading(embedding, *self.map_regions(batch)) if parts else Reading(embedding)
-        patches = _parts(seen, "patch", self.image_head)
+        patches = _parts(seen, "patch", self.image_head, self.settings.gathers)
         return Reading(embedding, patches, self._grid_mask(batch, patches))
 
     def map_regions(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -95,9 +93,8 @@ class RegionAlign(nn.Module):
         if not parts:
             return Reading(embedding)
         skipped = self.settings.skip_first, self.settings.skip_last
-        return Reading(
-            embedding, _parts(read, "token", self.text_head), taking_part(batch.token_mask, *skipped)
-        )
+        tokens = _parts(read, "token", self.text_head, self.settings.gathers)
+        return Reading(embedding, tokens, taking_part(batch.token_mask, *skipped))
 
     def scale(self) -> Tensor:
         """1 / temperature; one that is being learned is first put back within its limit."""
@@ -166,7 +163,7 @@ def gauges(model: RegionAlign) -> dict[str, float]:
     values = {"fine weight": model.fine_weight().item()}
     if model.settings.fine == "attention":
         values["norm of W_o"] = model.alignment.output.weight.norm().item()
-    elif model.alignment.gate is not None:
+    elif model.settings.fine == "maxsim" and model.alignment.gate is not None:
         values["gate"] = model.alignment.gate.item()
     if model.settings.learn_temperature:
         values["temperature"] = model.log_scale.neg().exp().item()
@@ -188,17 +185,42 @@ def _embed(read: Mapping[str, Tensor], modality: str, head: Head | None) -> Tens
     return _unit(whole)
 
 
-def _parts(read: Mapping[str, Tensor], part: str, head: Head | None) -> Tensor:
-    parts = read[f"{part}_embedding"] if head is None else head.project_parts(read[f"{part}_features"])
-    return _unit(parts)
+def _parts(read: Mapping[str, Tensor], part: str, head: Head | None, bare: bool) -> Tensor:
+    """As the head or the shared space has them; `bare` as the encoder gives them, where there is a head."""
+    if head is None:
+        return _unit(read[f"{part}_embedding"])
+    features = read[f"{part}_features"]
+    return at_least_float32(features) if bare else _unit(head.project_parts(features))
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return functional.normalize(vectors.float(), dim=-1)
+    return functional.normalize(at_least_float32(vectors), dim=-1)
 
 
 def _head(in_width: int, power: float, input_dropout: float, settings: RegionAlignSettings) -> Head:
     return Head(in_width, settings.hidden_width, settings.width, power, input_dropout, settings.dropout)
+
+
+def _alignment(
+    settings: RegionAlignSettings, towers: Mapping[str, Tower], width: int
+) -> RegionTokenAlignment | LateInteraction | CaptionGathering:
+    if settings.fine == "attention":
+        return RegionTokenAlignment(width, width, settings.attention_width, settings.scale_logits)
+    if settings.fine == "maxsim":
+        return LateInteraction(settings.learns_fine)
+    # without heads, and of regions of another encoder, parts are in the shared width already
+    heads = settings.projection != "none"
+    return CaptionGathering(
+        token_width=towers["text"].width if heads else width,
+        region_width=towers["image"].width if heads and settings.reads_grid else width,
+        hidden=settings.gather_hidden,
+        width=settings.attention_width,
+        members=settings.members,
+        sharpness=settings.sharpness,
+        power=settings.image_power if heads and settings.reads_grid else 1.0,
+        window=settings.region_window,
+        dropouts=(settings.text_dropout, settings.image_dropout, settings.dropout),
+    )
 
 
 def _blend(tower: nn.Module | None, share: float) -> WeightBlend | None:

@@ -91,14 +91,38 @@ class NetworkSettings:
     )
     fine: str = setting(
         "attention",
-        "attention: tokens look at regions by cross-attention, learned; maxsim: each takes the nearest.",
-        source=SEED,
-        choices=("attention", "maxsim"),
+        "attention: tokens look at regions by cross-attention, learned; maxsim: each takes the nearest; "
+        "gather: regions are pooled as a caption asks, through perceptrons of their own.",
+        source=f"{SEED}; arXiv 2111.07783; arXiv 1803.08024 and 2203.15086",
+        choices=("attention", "maxsim", "gather"),
     )
     fine_weight: float = setting(
-        1.0, "Weight of the fine score beside cosine / temperature (of maxsim: beside cosine).", source=SEED
+        1.0,
+        "Weight of the fine score beside cosine / temperature (of maxsim and gather: beside cosine).",
+        source=SEED,
     )
-    attention_width: int = setting(256, "Width of queries, keys and values.", source="ours", low=1)
+    attention_width: int = setting(
+        256, "Width of queries, keys and values; of gather that of what is compared.", source="ours", low=1
+    )
+    gather_hidden: int = setting(
+        512, "Width of the hidden layer of gather's perceptrons.", source=TRIED, low=1
+    )
+    members: int = setting(
+        1, "Pairs of perceptrons of gather that learn side by side; scores are averaged.", source=TRIED, low=1
+    )
+    region_window: int = setting(
+        1,
+        "Side of the windows of patches whose means are gather's regions, at every second place; 1 for the "
+        "patches themselves. The mean of all is one more region.",
+        source="ours: quicker than patches",
+        low=1,
+    )
+    sharpness: float = setting(
+        4.0,
+        "Of gather's attention: cosines times it are what its softmax is of; 0 for a mean of regions.",
+        source="arXiv 1803.08024 has 9",
+        low=0,
+    )
     scale_logits: bool = setting(
         True, "Divide the attention's logits by the root of its width.", source="ours: the seed does not"
     )

@@ -49,9 +49,15 @@ def explain(model: RegionAlign, batch: Batch) -> Tensor:
     """A batch with caption i beside image i -> [C, L, R]: what each token and region add to the score; the
     rest of it is the cosine.
     """
-    images, texts = _float(keep_image(model, batch)), _float(keep_text(model, batch))
-    with torch.autocast(texts["mask"].device.type, enabled=False):
-        return model.fine_weight() * model.alignment.explain(images, texts)
+    images = _float(keep_image(model, batch))
+    with torch.autocast(images["mask"].device.type, enabled=False):
+        read = model.read(batch, parts=True)
+        if model.settings.gathers:
+            found = model.alignment.explain(images, read.parts, read.mask)
+        else:
+            texts = _float(model.alignment.keep_tokens(read.parts, read.mask))
+            found = model.alignment.explain(images, texts)
+        return model.fine_weight() * found
 
 
 def _keep_regions(model: RegionAlign, regions: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -27,6 +27,24 @@ class RegionAlignSettings(LearningSettings, NetworkSettings):
                 raise UsageError(
                     f"{name} needs pixels, and a frozen image encoder reads features. Set train_image=true."
                 )
+        if self.region_epochs and self.learns_fine and self.sum_loss == self.fine_loss == 0:
+            raise UsageError(
+                "sum_loss=0 and fine_loss=0 leave the alignment nothing to learn from. Set fine_loss=1, or "
+                "region_epochs=0 for no second stage."
+            )
+        if not self.gathers:
+            alone = {"members": 1, "region_window": 1}
+            for name, without in alone.items():
+                if getattr(self, name) != without:
+                    raise UsageError(
+                        f"{name}={getattr(self, name)} is about fine=gather, and this is fine={self.fine}. "
+                        "Set fine=gather."
+                    )
+        if self.region_window > 1 and not self.reads_grid:
+            raise UsageError(
+                f"region_window={self.region_window} is about patches of a grid, and '{self.regions}' gives "
+                "regions. Set region_window=1."
+            )
         if not self.tunes and (self.lora_rank is not None or self.wise_share != 1):
             raise UsageError(
                 "lora_rank and wise_share are about encoders that are tuned, and none is. "
@@ -56,7 +74,12 @@ class RegionAlignSettings(LearningSettings, NetworkSettings):
     @property
     def learns_fine(self) -> bool:
         """Whether the fine score has anything to learn."""
-        return self.fine == "attention" or not self.reads_grid
+        return self.fine != "maxsim" or not self.reads_grid
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the fine score has maps of its own, from what the encoders give."""
+        return self.fine == "gather"
 
     @property
     def start_temperature(self) -> float:

@@ -10,8 +10,8 @@ from mmx.core.assets import AssetSource
 from mmx.core.discover import find_method
 from mmx.core.errors import UsageError
 from mmx.methods.attention_clip.identities import IdentityHead, count_identities, sdm_loss
-from mmx.methods.attention_clip.loss import loss, masked_word_loss
-from mmx.methods.attention_clip.masked_words import hide_words, word_loss
+from mmx.methods.attention_clip.loss import masked_words
+from mmx.methods.attention_clip.masked_words import hide_words, word_nll
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 from tests.methods.doubles import RECORDS, SOURCE, build, make_batch
 
@@ -83,8 +83,8 @@ def test_only_words_are_hidden_and_as_many_as_asked_for() -> None:
 
 
 def test_nothing_hidden_costs_nothing() -> None:
-    assert word_loss(torch.zeros(0, 7), torch.zeros(0, dtype=torch.int64)).item() == 0
-    assert word_loss(torch.zeros(3, 7), torch.tensor([0, 1, 2])).item() == pytest.approx(math.log(7))
+    assert word_nll(torch.zeros(0, 7), torch.zeros(0, dtype=torch.int64)).item() == 0
+    assert word_nll(torch.zeros(3, 7), torch.tensor([0, 1, 2])).item() == pytest.approx(3 * math.log(7))
 
 
 @pytest.mark.parametrize("attention", ["self", "cross"])
@@ -97,7 +97,7 @@ def test_hidden_words_are_learned_with_the_help_of_the_picture(attention: str) -
     if model.settings.looks_twice:
         model.pairs.judge.requires_grad_(False)
 
-    parts = loss(model, batch, 0.0)
+    parts = METHOD.loss(model, batch, 0.0)
     parts["total"].backward()
 
     assert set(parts) == {"total", "pairs", "identities", "words"}
@@ -115,7 +115,7 @@ def test_hidden_words_are_looked_for_in_the_captions_own_picture() -> None:
 
     def found(seen) -> float:
         torch.manual_seed(1)
-        return masked_word_loss(model, seen, model.look(seen).states[0]).item()
+        return masked_words(model, seen, model.look(seen).states[0])[0].item()
 
     other = dataclasses.replace(batch, patch_features=batch.patch_features.roll(1, 0))
 

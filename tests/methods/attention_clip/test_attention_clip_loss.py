@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmx.core.discover import find_method
-from mmx.methods.attention_clip.loss import faithful_loss, loss
+from mmx.methods.attention_clip.loss import faithful_loss
 from mmx.methods.attention_clip.model import Reading, encode_image, encode_text
 from mmx.methods.attention_clip.settings import AttentionClipSettings
 from tests.methods.doubles import build, make_batch
@@ -64,7 +64,7 @@ def test_the_corrected_loss_is_symmetric_info_nce_of_cosines() -> None:
     rows = [-math.log(row_softmax((cosines[i] / 0.5).tolist())[i]) for i in range(3)]
     columns = [-math.log(row_softmax((cosines[:, i] / 0.5).tolist())[i]) for i in range(3)]
 
-    total = loss(model, batch, 0.0)["total"]
+    total = METHOD.loss(model, batch, 0.0)["total"]
 
     assert total.item() == pytest.approx((sum(rows) + sum(columns)) / 6, rel=1e-4)
 
@@ -79,14 +79,15 @@ def test_captions_of_one_identity_share_the_target() -> None:
     for field in ("token_features", "token_mask"):
         setattr(swapped, field, getattr(shared, field)[[1, 0, 2, 3]])
 
-    torch.testing.assert_close(loss(model, swapped, 0.0)["total"], loss(model, shared, 0.0)["total"])
+    found = [METHOD.loss(model, seen, 0.0)["total"] for seen in (swapped, shared)]
+    torch.testing.assert_close(*found)
 
 
 def test_a_learned_temperature_stays_above_its_least_value() -> None:
     model = build(METHOD, AttentionClipSettings(attention="self")).train()
     model.log_scale.data.fill_(9.0)
 
-    loss(model, make_batch(), 0.0)["total"].backward()
+    METHOD.loss(model, make_batch(), 0.0)["total"].backward()
 
     assert model.log_scale.item() == pytest.approx(math.log(100))
     assert model.log_scale.grad is not None
@@ -113,7 +114,7 @@ def test_half_precision_of_the_network_does_not_reach_the_scores() -> None:
     batch = dataclasses.replace(make_batch(images=1), text_group=torch.tensor([0, 1]))
 
     with torch.autocast("cpu", torch.bfloat16):
-        total = loss(model, batch, 0.0)["total"]
+        total = METHOD.loss(model, batch, 0.0)["total"]
 
     assert total.item() == pytest.approx(math.log(1 + math.exp(-0.1)) / 2, rel=1e-3)
 
@@ -124,7 +125,7 @@ def test_the_loss_of_members_is_the_mean_of_their_losses() -> None:
     for member in model.members:
         alone = build(METHOD, AttentionClipSettings()).eval()
         alone.members[0].load_state_dict(member.state_dict())
-        losses.append(loss(alone, batch, 0.0)["total"].item())
+        losses.append(METHOD.loss(alone, batch, 0.0)["total"].item())
 
     assert len(set(losses)) == 3
-    assert loss(model, batch, 0.0)["total"].item() == pytest.approx(sum(losses) / 3)
+    assert METHOD.loss(model, batch, 0.0)["total"].item() == pytest.approx(sum(losses) / 3)

@@ -11,7 +11,6 @@ from mmx.core.batch import Batch
 from mmx.core.discover import find_method
 from mmx.core.task import Retrieval, Study
 from mmx.methods.attention_clip.cross_attention import PairEncoder
-from mmx.methods.attention_clip.loss import loss
 from mmx.methods.attention_clip.matching import draw_pairs
 from mmx.methods.attention_clip.model import AttentionClip, encode_image, encode_text
 from mmx.methods.attention_clip.rerank import fine, keep_image, keep_text, weight
@@ -184,7 +183,7 @@ def test_a_batch_of_one_identity_has_no_pair_to_learn_from() -> None:
     batch = dataclasses.replace(batch, image_group=torch.zeros(4).long(), text_group=torch.zeros(4).long())
     model = build(METHOD, settings("cross")).train()
 
-    parts = loss(model, batch, 0.0)
+    parts = METHOD.loss(model, batch, 0.0)
 
     assert parts["matches"].item() == 0
     parts["total"].backward()
@@ -199,7 +198,7 @@ def test_the_second_look_learns_to_tell_hard_pairs_apart() -> None:
     totals = []
     for _ in range(100):
         optimizer.zero_grad()
-        total = loss(model, batch, 0.0)["matches"]
+        total = METHOD.loss(model, batch, 0.0)["matches"]
         total.backward()
         optimizer.step()
         totals.append(total.item())

@@ -8,7 +8,7 @@ import torch
 
 from mmx.core.batch import Batch
 from mmx.methods.mh_cvse.hinge import hardest_hinge, mean_hinge
-from mmx.methods.mh_cvse.loss import divergence, loss
+from mmx.methods.mh_cvse.loss import divergence
 from mmx.methods.mh_cvse.member import Views
 from mmx.methods.mh_cvse.model import MhCvse
 from mmx.methods.mh_cvse.stages import epoch_of, in_warmup
@@ -56,7 +56,7 @@ def test_the_divergence_is_a_mean_over_pairs_that_belong_together() -> None:
 def test_the_parts_are_logged_unweighted_and_the_total_is_their_weighted_sum(batch: Batch) -> None:
     model = build(METHOD, tiny(balance="static", **EVERY_TERM)).eval()
 
-    parts = loss(model, batch, 0.5)
+    parts = METHOD.loss(model, batch, 0.5)
 
     weights = {"fused": 3.0, "instance": 5.0, "consensus": 1.0, "divergence": 2.0, "contrastive": 4.0}
     assert parts.keys() == {"total", *weights}
@@ -69,7 +69,7 @@ def test_each_part_is_its_formula_on_the_level_that_it_names(batch: Batch) -> No
     image, text = views(model, batch)
     positive = positive_pairs(batch.image_group, batch.text_group)
 
-    parts = loss(model, batch, 0.5)
+    parts = METHOD.loss(model, batch, 0.5)
 
     for name in ("fused", "instance", "consensus"):
         scores = getattr(image, name) @ getattr(text, name).T
@@ -80,13 +80,13 @@ def test_each_part_is_its_formula_on_the_level_that_it_names(batch: Batch) -> No
 
 
 def test_without_consensus_the_instance_alone_is_learned(batch: Batch) -> None:
-    parts = loss(build(METHOD, tiny(consensus=False, **EVERY_TERM)).eval(), batch, 0.5)
+    parts = METHOD.loss(build(METHOD, tiny(consensus=False, **EVERY_TERM)).eval(), batch, 0.5)
 
     assert parts.keys() == {"total", "instance", "contrastive"}
 
 
 def test_a_term_of_weight_zero_is_left_out(batch: Batch) -> None:
-    parts = loss(build(METHOD, tiny(divergence_loss=0, fused_loss=0)).eval(), batch, 0.5)
+    parts = METHOD.loss(build(METHOD, tiny(divergence_loss=0, fused_loss=0)).eval(), batch, 0.5)
 
     assert parts.keys() == {"total", "instance", "consensus"}
 
@@ -97,14 +97,14 @@ def test_in_the_warm_up_epochs_hinges_are_means_and_the_balancer_waits() -> None
     image, text = views(model, batch)
     scores, positive = image.instance @ text.instance.T, torch.eye(6, dtype=torch.bool)
 
-    warm, later = loss(model, batch, 0.2), loss(model, batch, 0.25)
+    warm, later = METHOD.loss(model, batch, 0.2), METHOD.loss(model, batch, 0.25)
 
     torch.testing.assert_close(warm["instance"], mean_hinge(scores, positive, 0.2))
     torch.testing.assert_close(later["instance"], hardest_hinge(scores, positive, 0.2))
     model.train()
-    loss(model, batch, 0.2)
+    METHOD.loss(model, batch, 0.2)
     assert model.members[0].balancer.steps == 0
-    loss(model, batch, 0.25)
+    METHOD.loss(model, batch, 0.25)
     assert model.members[0].balancer.steps == 1
 
 
@@ -125,7 +125,7 @@ def test_a_batch_twice_over_costs_the_same(batch: Batch, progress: float) -> Non
     settings = tiny(balance="static", contrastive_loss=0, epochs=4, warmup_epochs=1)
     model, twice = build(METHOD, settings).eval(), take(batch, torch.arange(8) % 4, torch.arange(16) % 8)
 
-    torch.testing.assert_close(loss(model, twice, progress), loss(model, batch, progress))
+    torch.testing.assert_close(METHOD.loss(model, twice, progress), METHOD.loss(model, batch, progress))
 
 
 def test_captions_of_two_pictures_of_one_thing_are_right_for_both() -> None:
@@ -135,14 +135,14 @@ def test_captions_of_two_pictures_of_one_thing_are_right_for_both() -> None:
     )
     swapped = take(shared, torch.arange(4), torch.tensor([1, 0, 2, 3]))
 
-    torch.testing.assert_close(loss(model, swapped, 0.5), loss(model, shared, 0.5))
+    torch.testing.assert_close(METHOD.loss(model, swapped, 0.5), METHOD.loss(model, shared, 0.5))
 
 
 def test_a_learned_temperature_stays_above_its_least_value(batch: Batch) -> None:
     model = build(METHOD, tiny(**EVERY_TERM)).train()
     model.members[0].log_scale.data.fill_(9.0)
 
-    loss(model, batch, 0.5)["total"].backward()
+    METHOD.loss(model, batch, 0.5)["total"].backward()
 
     assert model.members[0].log_scale.item() == pytest.approx(math.log(100))
     assert model.members[0].log_scale.grad is not None
@@ -152,7 +152,7 @@ def test_half_precision_of_the_network_does_not_reach_the_scores(batch: Batch) -
     model = build(METHOD, tiny(**EVERY_TERM)).eval()
 
     with torch.autocast("cpu", torch.bfloat16):
-        parts = loss(model, batch, 0.5)
+        parts = METHOD.loss(model, batch, 0.5)
 
     assert all(value.dtype == torch.float32 for value in parts.values())
 
@@ -164,9 +164,9 @@ def test_members_learn_as_if_each_were_alone(batch: Batch) -> None:
     for single, member in zip(alone, model.members, strict=True):
         single.members[0].load_state_dict(member.state_dict())
 
-    total = loss(model, batch, 0.5)["total"]
+    total = METHOD.loss(model, batch, 0.5)["total"]
     total.backward()
-    losses = [loss(single, batch, 0.5)["total"] for single in alone]
+    losses = [METHOD.loss(single, batch, 0.5)["total"] for single in alone]
     sum(losses).backward()
 
     torch.testing.assert_close(total, sum(losses) / 2)

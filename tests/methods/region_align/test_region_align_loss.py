@@ -114,3 +114,19 @@ def test_a_temperature_that_is_not_learned_in_this_stage_stays_as_it_is(pairs: B
     METHOD.loss(model, pairs, 0.0)["total"].backward()
 
     assert model.log_scale.item() == 4
+
+
+def test_each_member_learns_by_itself_from_whole_pictures_and_captions(pairs: Batch) -> None:
+    still = {"text_dropout": 0.0, "image_dropout": 0.0, "dropout": 0.0}
+    chosen = settings(fine="gather", members=2, sum_loss=0.0, fine_loss=1.0, temperature=0.2, **still)
+    model = build(METHOD, chosen).train()
+    freeze_all_but(model, "alignment")
+
+    found = METHOD.loss(model, pairs, 0.0)
+
+    images, texts = TASK.rerank.keep_image(model, pairs), TASK.rerank.keep_text(model, pairs)
+    cosines = torch.einsum("gkd,qkd->kgq", images["evidence"][:, 0], texts["caption"][:, 0])
+    positive = positive_pairs(pairs.image_group, pairs.text_group)
+    losses = [contrastive_loss(cosine / 0.2, positive) for cosine in cosines]
+    torch.testing.assert_close(found["total"], sum(losses) / 2)
+    assert set(found) == {"total"} and images["evidence"].shape[1] == 1

@@ -11,6 +11,7 @@ from mmx.core.discover import find_method
 from mmx.core.errors import UsageError
 from mmx.core.settings import resolve
 from mmx.core.tower import Tower
+from mmx.methods.region_align.loss import compare, represent
 from mmx.methods.region_align.model import RegionAlign
 from mmx.methods.region_align.settings import RegionAlignSettings
 from mmx.tasks.rerank import FirstStage, rerank
@@ -26,6 +27,10 @@ CASES = {
     "detector": {"train_image": True, "regions": "faster-rcnn"},
     "maxsim": {"fine": "maxsim"},
     "maxsim detector": {"fine": "maxsim", "regions": "faster-rcnn"},
+    "gather": {"fine": "gather", "members": 2},
+    "gather windows": {"fine": "gather", "train_image": True, "region_window": 2},
+    "gather detector": {"fine": "gather", "regions": "faster-rcnn"},
+    "gather in one space": {"fine": "gather", "train_image": True, "train_text": True, "projection": "none"},
 }
 
 
@@ -55,6 +60,12 @@ def learned(chosen: RegionAlignSettings) -> RegionAlign:
             parameter.copy_(
                 torch.randn_like(parameter) / parameter.shape[-1] ** 0.5 if parameter.ndim else 0.7
             )
+        if chosen.gathers:
+            # what it standardises by comes of a step of training
+            batch = make_batch(captions_per_image=2)
+            model.alignment.train()
+            compare(model, represent(model, batch), 0.5)
+            model.alignment.eval()
     return model
 
 

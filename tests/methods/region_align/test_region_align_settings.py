@@ -20,7 +20,14 @@ SHARED = {"train_image": True, "train_text": True, "projection": "none"}
         ({"lora_rank": 8}, "lora_rank and wise_share are about encoders that are tuned"),
         ({"wise_share": 0.5}, "lora_rank and wise_share are about encoders that are tuned"),
         ({**SHARED, "lora_rank": 8, "wise_share": 0.5}, "pulls back weights that LoRA never moves"),
-        ({"fine": "colbert"}, "It is one of: attention, maxsim"),
+        ({"fine": "colbert"}, "It is one of: attention, maxsim, gather"),
+        ({"members": 2}, "members=2 is about fine=gather, and this is fine=attention. Set fine=gather."),
+        ({"fine": "maxsim", "region_window": 3}, "region_window=3 is about fine=gather"),
+        (
+            {"fine": "gather", "regions": "faster-rcnn", "region_window": 3},
+            "region_window=3 is about patches of a grid, and 'faster-rcnn' gives regions",
+        ),
+        ({"sum_loss": 0}, "sum_loss=0 and fine_loss=0 leave the alignment nothing to learn from"),
         ({"wise_share": 1.5}, r"out of bounds. It must lie in \[0, 1\]"),
     ],
 )
@@ -37,6 +44,7 @@ def test_settings_that_contradict_each_other_are_refused(changes: dict[str, obje
         (SHARED, ["joint", "regions"]),
         ({"fine": "maxsim"}, ["heads"]),
         ({"fine": "maxsim", "regions": "faster-rcnn"}, ["heads", "regions"]),
+        ({"fine": "gather"}, ["heads", "regions"]),
     ],
 )
 def test_there_is_a_stage_for_whatever_has_something_to_learn(

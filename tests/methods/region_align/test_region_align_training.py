@@ -79,13 +79,19 @@ def evaluated(mmx: Mmx, run: Path) -> dict:
     return json.loads(said)
 
 
-def test_the_second_stage_leaves_every_byte_of_the_first_as_it_was(mmx: Mmx, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "form", [("fine=attention",), ("fine=gather", "members=2", "sum_loss=0", "fine_loss=1")]
+)
+def test_the_second_stage_leaves_every_byte_of_the_first_as_it_was(
+    mmx: Mmx, tmp_path: Path, form: tuple[str, ...]
+) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    trained(mmx, first, "region_epochs=0", "head_epochs=1", "learn_temperature=true")
+    trained(mmx, first, "region_epochs=0", "head_epochs=1", "learn_temperature=true", *form)
     trained(
         mmx,
         second,
         *("head_epochs=0", "epochs=0", "region_epochs=2", "region_lr=0.1", "learn_temperature=true"),
+        *form,
         init=first,
     )
 
@@ -164,6 +170,11 @@ def test_weights_in_between_are_what_is_measured(mmx: Mmx, tmp_path: Path) -> No
         (("regions=faster-rcn",), 2, "there is no encoder 'faster-rcn'. Did you mean 'faster-rcnn'?"),
         (("mirror=true", "train_image=false"), 2, "mirror=true needs pixels"),
         (("region_map=2",), 2, "there is no setting 'region_map'"),
+        (
+            ("fine=gather", "region_window=30", "train_image=true"),
+            2,
+            "region_window=30 needs a square grid of at least as many patches a side",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_way_on(

@@ -84,7 +84,8 @@ METHOD = Method(
     towers=lambda settings: {"image": TowerUse("random:resnet", True, ("image_features",))},
     build=build,
     stages=lambda settings: (Stage("all", (ParameterGroup("idle", ("idle",), lr=0.1),), 1, 8),),
-    loss=lambda model, batch, progress: {"total": (model.idle - 1) ** 2},
+    represent=lambda model, batch: {},
+    compare=lambda model, rows, progress: {"total": (model.idle - 1) ** 2},
     tasks=(
         Retrieval(
             encode_image,
