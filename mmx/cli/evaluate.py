@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmx.cli.label_tables import show_head
+from mmx.cli.metric_tables import metric_table, with_interval
 from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption
 from mmx.cli.post_tables import show_evaluation
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
@@ -14,7 +15,7 @@ from mmx.core.errors import UsageError
 from mmx.core.home import Home
 
 if TYPE_CHECKING:
-    from mmx.workflows.evaluate import Difference, Evaluation
+    from mmx.workflows.evaluate import Evaluation
     from mmx.workflows.evaluate_head import HeadEvaluation
     from mmx.workflows.evaluate_posts import PostEvaluation
 
@@ -165,7 +166,7 @@ def show(evaluation: "Evaluation") -> None:
     if len(evaluation.rows) > 1:
         print_table("", *_stages(evaluation))
     if len(evaluation.rows) == 1 or evaluation.comparison is not None:
-        print_table("", *_table(evaluation))
+        print_table("", *metric_table(evaluation.metrics, evaluation.intervals, evaluation.comparison))
     print_lines(*_headline(evaluation), *_circumstances(evaluation), *evaluation.findings)
     print_lines(*evaluation.definitions)
     if evaluation.worst:
@@ -186,24 +187,6 @@ def show(evaluation: "Evaluation") -> None:
         print_table(title, columns, rows, ("rank", "its score"))
 
 
-def _table(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
-    """Columns, rows, and the columns flushed right."""
-    columns, compared = ("metric", "value", "95% interval"), evaluation.comparison
-    rows = [
-        (name.replace("_", " "), f"{value:.1f}", _interval(evaluation.intervals.get(name)))
-        for name, value in evaluation.metrics.items()
-    ]
-    if compared is None:
-        return columns, rows, columns[1:]
-    columns = (*columns, "compared", "difference", "its 95% interval", "p")
-    tests = compared.differences
-    rows = [
-        (*row, f"{compared.metrics[name]:.1f}", *_difference(tests.get(name)))
-        for row, name in zip(rows, evaluation.metrics, strict=True)
-    ]
-    return columns, rows, columns[1:]
-
-
 def _stages(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
     """The rows of both stages side by side, each number with its interval."""
     columns = ("metric", *(f"{row.name} (95%)" for row in evaluation.rows))
@@ -211,7 +194,7 @@ def _stages(evaluation: "Evaluation") -> tuple[tuple[str, ...], list[tuple[str, 
     cells = [
         (
             name.replace("_", " "),
-            *(_with_interval(row.metrics[name], row.intervals.get(name)) for row in evaluation.rows),
+            *(with_interval(row.metrics[name], row.intervals.get(name)) for row in evaluation.rows),
         )
         for name in evaluation.metrics
     ]
@@ -258,17 +241,3 @@ def _circumstances(evaluation: "Evaluation") -> list[str]:
 
 def _score(score: float) -> str:
     return f"{score:.3f}"
-
-
-def _with_interval(value: float, interval: "tuple[float, float] | None") -> str:
-    return f"{value:.1f}" if interval is None else f"{value:.1f} ({_interval(interval)})"
-
-
-def _interval(interval: "tuple[float, float] | None") -> str:
-    return "" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
-
-
-def _difference(test: "Difference | None") -> tuple[str, str, str]:
-    if test is None:
-        return "", "", ""
-    return f"{test.difference:+.1f}", f"{test.low:+.1f} to {test.high:+.1f}", f"{test.p:.4f}"

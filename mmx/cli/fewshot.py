@@ -9,6 +9,7 @@ import typer
 from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SetOption
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
 from mmx.core.home import Home
+from mmx.core.seed import read_seeds
 
 if TYPE_CHECKING:
     from mmx.workflows.shot_table import Row, ShotTable
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 def fewshot(
     dataset: Annotated[str, typer.Argument(help="A prepared dataset with classes.")],
     shots: Annotated[str, typer.Option("--shots", help="Pictures a class, such as 16 or 1,2,4,8,16.")] = "16",
-    seeds: Annotated[str, typer.Option("--seeds", help="Each draws shots of its own.")] = "1,2,3",
+    seeds: Annotated[
+        str,
+        typer.Option(
+            "--seeds", help="Each draws shots of its own: 1,2,5; a number alone is how many, from 1."
+        ),
+    ] = "1,2,3",
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,7 +81,7 @@ def fewshot(
     settings = FewshotSettings(
         dataset=dataset,
         shots=read_numbers(shots, "--shots"),
-        seeds=read_numbers(seeds, "--seeds"),
+        seeds=read_seeds(seeds),
         methods=tuple(method or ()),
         assignments=tuple(set_ or ()),
         encoder=encoder,

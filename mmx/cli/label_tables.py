@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mmx.cli.metric_tables import metric_table
 from mmx.cli.report import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -32,13 +33,7 @@ def show_head(evaluation: "HeadEvaluation") -> None:
     """The numbers, the classes that are hardest, and what they are taken for."""
     facts = evaluation.facts
     print_lines(f"{evaluation.name} on {facts['dataset']} {facts['split']}: {facts['method']}")
-    rows = []
-    for name, value in evaluation.metrics.items():
-        span = evaluation.intervals.get(name)
-        rows.append(
-            (name.replace("_", " "), f"{value:.1f}", f"{span[0]:.1f} to {span[1]:.1f}" if span else "")
-        )
-    print_table("", ("metric", "value", "95% interval"), rows, ("value", "95% interval"))
+    print_table("", *metric_table(evaluation.metrics, evaluation.intervals, evaluation.comparison))
     there = [row for row in evaluation.rows if row["pictures"]]
     hardest = sorted(there, key=lambda row: row["f1"])[:WORST_CLASSES]
     cells = [
@@ -57,5 +52,6 @@ def show_head(evaluation: "HeadEvaluation") -> None:
         f"{facts['device']}.",
         *evaluation.remarks,
         f"confusion matrix: {evaluation.picture}",
+        *([f"Compared with: {evaluation.comparison.name}"] if evaluation.comparison else []),
         *evaluation.definitions,
     )

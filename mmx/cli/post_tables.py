@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mmx.cli.metric_tables import metric_table
 from mmx.cli.report import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -15,16 +16,7 @@ def show_evaluation(evaluation: "PostEvaluation") -> None:
     """The numbers as tables, then what they mean."""
     facts, compared = evaluation.facts, evaluation.comparison
     print_lines(f"{evaluation.name} on {facts['dataset']} {facts['split']}: {facts['task']}")
-    columns = ("metric", "value", "95% interval", *(("compared", "difference") if compared else ()))
-    rows = []
-    for name, value in evaluation.metrics.items():
-        low, high = evaluation.intervals[name]
-        row = [name.replace("_", " "), f"{value:.1f}", f"{low:.1f} to {high:.1f}"]
-        if compared:
-            theirs = compared["metrics"][name]
-            row += [f"{theirs:.1f}", f"{value - theirs:+.1f}"]
-        rows.append(tuple(row))
-    print_table("", columns, rows, columns[1:])
+    print_table("", *metric_table(evaluation.metrics, evaluation.intervals, compared))
     _show_rows(evaluation)
     encoders = ", ".join(facts["encoders"].values())
     print_lines(
@@ -32,7 +24,7 @@ def show_evaluation(evaluation: "PostEvaluation") -> None:
         *evaluation.remarks,
     )
     if compared:
-        print_lines(f"Compared with: {compared['name']}; p of the difference {compared['p']:.4f}")
+        print_lines(f"Compared with: {compared.name}")
     if evaluation.samples is not None:
         print_lines(f"samples: {evaluation.samples}")
     print_lines(*evaluation.definitions)

@@ -9,6 +9,9 @@ import typer
 
 from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SetOption, WorkersOption
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
+from mmx.core.errors import UsageError
+from mmx.core.launch import find_launch
+from mmx.core.seed import read_seeds
 
 TrainSeedOption = Annotated[
     int | None,
@@ -48,9 +51,17 @@ def train(
         str | None, typer.Option("--save-every", help="Steps (500) or time (300s, 10m) between saved states.")
     ] = None,
     workers: WorkersOption = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option("--chunk", help="Images of a batch in memory at a time; gradients stay the batch's."),
+    ] = None,
     sweep: Annotated[
         str | None,
         typer.Option("--sweep", help="Train once for each value and plot val: --sweep theta=0.05,0.1,0.2."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", help="Train once for each: 1,2,5; a number alone is how many, from 1."),
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Show the method's settings and stop.")
@@ -79,14 +90,26 @@ def train(
         resume=resume,
         save_every=save_every,
         workers=workers,
+        chunk=chunk,
         home=home,
         argv=tuple(sys.argv),
     )
+    several, launch = () if seeds is None else read_seeds(seeds), find_launch()
+    if launch.processes > 1 and (sweep is not None or several):
+        raise launch.say(
+            UsageError("--sweep and --seeds train run after run in one process: start mmx train by itself.")
+        )
     if sweep is not None:
         from mmx.workflows.sweep import sweep as run_sweep
 
-        return _show_sweep(run_sweep(sweep, asked, RichReporter()), json)
-    return _show_result(workflow.train(asked, RichReporter()), json)
+        return _show_sweep(run_sweep(sweep, asked, RichReporter(), several), json)
+    if several:
+        from mmx.workflows.seeds import train_seeds
+
+        return _show_seeds(train_seeds(several, asked, RichReporter()), json)
+    result = workflow.train(asked, RichReporter())
+    if launch.first:
+        _show_result(result, json)
 
 
 def _show_settings(rows: list, json: bool) -> None:
@@ -100,10 +123,48 @@ def _show_sweep(result, json: bool) -> None:  # noqa: ANN001
     if json:
         return print_json(result.document())
     names = list(result.rows[0].metrics)
-    cells = [(row.value, *(f"{row.metrics[name]:.2f}" for name in names)) for row in result.rows]
+    cells = [
+        (row.value, *(_spread(row.metrics[name], row.deviation.get(name)) for name in names))
+        for row in result.rows
+    ]
     columns = (result.setting, *(name.replace("_", " ") for name in names))
     print_table(f"on val, runs by {result.metric.replace('_', ' ')}", columns, cells, right=columns[1:])
-    return print_lines(f"runs: {result.folder}", f"plot: {result.folder / 'sweep.png'}")
+    broken = [
+        f"{result.setting} {row.value}, seed {seed}: {why}"
+        for row in result.rows
+        for seed, why in row.broken.items()
+    ]
+    return print_lines(*broken, f"runs: {result.folder}", f"plot: {result.folder / 'sweep.png'}")
+
+
+def _show_seeds(result, json: bool) -> None:  # noqa: ANN001
+    """The seeds, their mean and spread; then the error of the first that broke, with its exit code."""
+    if json:
+        print_json(result.document())
+    else:
+        whole = result.whole
+        rows = [
+            (
+                name.replace("_", " "),
+                *(f"{row.metrics[name]:.2f}" for row in whole),
+                _spread(mean, result.deviation[name]),
+            )
+            for name, mean in result.mean.items()
+        ]
+        columns = ("on val", *(f"seed {row.seed}" for row in whole), "mean ± deviation")
+        print_table("", columns, rows, right=columns[1:])
+        print_lines(
+            *(f"seed {row.seed} broke: {row.error}" for row in result.rows if row.error),
+            f"runs: {result.folder}",
+            *([f"next: mmx compare {result.folder} --split val"] if len(whole) > 1 else []),
+        )
+    if result.broken:
+        seed, error = next(iter(result.broken.items()))
+        raise type(error)(f"{len(result.broken)} of {len(result.rows)} seeds broke; seed {seed}: {error}")
+
+
+def _spread(value: float, deviation: float | None) -> str:
+    return f"{value:.2f}" if deviation is None else f"{value:.2f} ± {deviation:.2f}"
 
 
 def _show_result(result, json: bool) -> None:  # noqa: ANN001

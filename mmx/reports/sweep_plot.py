@@ -11,18 +11,24 @@ from mmx.store.atomic import atomic_file
 SIZE = (6.4, 4.0)
 
 
-def draw_sweep(setting: str, metric: str, found: Mapping[str, float], title: str, path: Path) -> None:
-    """Draw the metric over the values of a setting, in the order given; the best one is marked.
+def draw_sweep(
+    setting: str, metric: str, found: Mapping[str, tuple[float, float | None]], title: str, path: Path
+) -> None:
+    """Draw the metric over the values of a setting, in the order given, with its deviation over seeds where
+    there is one; the best one is marked.
 
     Raises:
         ResourceError: when the picture cannot be written.
     """
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
     panel = figure.subplots()
-    values = list(found.values())
+    values = [value for value, _ in found.values()]
     places = range(len(values))
     best = max(places, key=values.__getitem__)
     panel.plot(places, values, color=INK, linewidth=1.6, marker="o", markersize=5)
+    if all(deviation is not None for _, deviation in found.values()):
+        spread = [deviation for _, deviation in found.values()]
+        panel.errorbar(places, values, yerr=spread, fmt="none", ecolor=INK, elinewidth=1.0, capsize=4)
     panel.plot([best], [values[best]], color="#d1752a", marker="o", markersize=9)
     for place, value in zip(places, values, strict=True):
         text = panel.annotate(

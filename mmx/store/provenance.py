@@ -5,6 +5,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+import torch
+
 from mmx import __version__
 
 PACKAGES = ("torch", "accelerate", "transformers", "torchvision", "safetensors", "datasets")
@@ -32,3 +34,24 @@ def commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() if found.returncode == 0 else None
+
+
+def machine() -> dict[str, str | int | None]:
+    """What else decides the last bits: the processor, how many threads share a sum, and the accelerator."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor() -> str:
+    """Its name as Linux has it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

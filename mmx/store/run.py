@@ -10,7 +10,6 @@ diverged.json       the batch at which the loss stopped being a number, if it di
 lock                held by the process that trains
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,21 +24,17 @@ from torch import Tensor, nn
 from mmx.core.assets import NO_ASSETS, Assets
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.store.assets import assets_fingerprint, load_assets, save_assets
-from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers, write_json
+from mmx.store.atomic import TEMPORARY_PREFIX, atomic_folder, disk_errors, remove_leftovers
 from mmx.store.checkpoint import load_part, load_weights, read_weights, save_weights
+from mmx.store.hub_runs import fetch_run, is_on_hub
 from mmx.store.lock import exclusive
-from mmx.store.provenance import commit, versions
-
-FORMAT = "mmx.run"
-VERSION = 1
-NEEDED = ("method", "dataset", "manifest_fingerprint", "settings", "towers", "tasks", "seed", "created")
+from mmx.store.provenance import commit, machine, versions
+from mmx.store.run_record import FORMAT, VERSION, RunRecord, list_records, newest_record, read_json, run_path
+from mmx.store.sealed import write_sealed
 
 
-class RunFolder:
-    """The folder of one run. `facts` is what settings.json holds, `path` where the run lies."""
-
-    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
-        self.path, self.facts = path, dict(facts)
+class RunFolder(RunRecord):
+    """The folder of one run, with its weights and its course."""
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any], assets: Assets = NO_ASSETS) -> "RunFolder":
@@ -57,64 +52,14 @@ class RunFolder:
             "assets": assets_fingerprint(assets),
             "versions": versions(),
             "commit": commit(),
+            "machine": machine(),
             "created": datetime.now(UTC).isoformat(),
         }
         with disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         save_assets(path, assets)
-        write_json(path / "settings.json", whole)
+        write_sealed(path / "settings.json", whole)
         return cls(path, whole)
-
-    @classmethod
-    def open(cls, path: Path) -> "RunFolder":
-        """A run that exists.
-
-        Raises:
-            ArtifactError: when there is none, or it was written by another version.
-        """
-        if not (path / "settings.json").is_file():
-            raise ArtifactError(f"there is no run at '{path}'. See what there is: mmx runs")
-        facts = _read_json(path / "settings.json")
-        if (facts.get("format"), facts.get("version")) != (FORMAT, VERSION):
-            raise ArtifactError(
-                f"'{path}/settings.json' is of format '{facts.get('format')}', version "
-                f"'{facts.get('version')}'; this mmx reads '{FORMAT}', version {VERSION}. "
-                "Train again, or use the mmx that wrote it."
-            )
-        missing = [name for name in NEEDED if name not in facts]
-        if missing:
-            raise ArtifactError(f"'{path}/settings.json' lacks {', '.join(missing)}. Train again.")
-        return cls(path, facts)
-
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return self.path.name
-
-    @property
-    def weights(self) -> Path:
-        """Where the best weights are."""
-        return self.path / "model.safetensors"
-
-    @property
-    def log(self) -> Path:
-        """Where the course of training is written down."""
-        return self.path / "log.jsonl"
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with the best weights, the method, its settings or its towers.
-
-        Raises:
-            ArtifactError: when there are no weights yet.
-        """
-        self._need_weights()
-        digest = hashlib.sha256()
-        facts = {name: self.facts.get(name) for name in ("method", "settings", "towers", "assets")}
-        digest.update(json.dumps(facts, sort_keys=True).encode())
-        with self.weights.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:16]
 
     def assets(self) -> Assets:
         """What was counted before this run's training.
@@ -140,7 +85,7 @@ class RunFolder:
         """
         recorded = {name: value for name, value in self.metrics().items() if name == "evaluations"}
         save_weights(self.weights, tensors, {"method": self.facts["method"]})
-        write_json(self.path / "metrics.json", {**metrics, **recorded})
+        write_sealed(self.path / "metrics.json", {**metrics, **recorded})
 
     def read_weights(self) -> dict[str, Tensor]:
         """The weights by name.
@@ -148,7 +93,7 @@ class RunFolder:
         Raises:
             ArtifactError: when there are none, or they are broken.
         """
-        self._need_weights()
+        self.need_weights()
         return read_weights(self.weights)
 
     def load_weights(self, model: nn.Module) -> None:
@@ -157,7 +102,7 @@ class RunFolder:
         Raises:
             ArtifactError: when there are none, they are broken, or they are not this model's.
         """
-        self._need_weights()
+        self.need_weights()
         load_weights(self.weights, model)
 
     def load_start(self, model: nn.Module) -> None:
@@ -166,13 +111,8 @@ class RunFolder:
         Raises:
             ArtifactError: when there are none, they are broken, or the model has no place for one.
         """
-        self._need_weights()
+        self.need_weights()
         load_part(self.weights, model)
-
-    def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds: `val` and where it was reached; empty when nothing was kept yet."""
-        path = self.path / "metrics.json"
-        return _read_json(path) if path.is_file() else {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -216,7 +156,7 @@ class RunFolder:
         with atomic_folder(self.path / "state" / f"{number:06d}") as folder:
             for name, group in tensors.items():
                 save_weights(folder / f"{name}.safetensors", group)
-            write_json(folder / "state.json", {**position, "version": VERSION, "log_bytes": log_bytes})
+            write_sealed(folder / "state.json", {**position, "version": VERSION, "log_bytes": log_bytes})
         for old in before:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -229,7 +169,7 @@ class RunFolder:
         states = self._states()
         if not states:
             return None
-        position = _read_json(states[-1] / "state.json")
+        position = read_json(states[-1] / "state.json")
         if position.get("version") != VERSION:
             raise ArtifactError(
                 f"'{states[-1]}' is of version '{position.get('version')}', not {VERSION}. Train again."
@@ -261,20 +201,16 @@ class RunFolder:
             os.fsync(file.fileno())
         return self.log.stat().st_size
 
-    def _need_weights(self) -> None:
-        if not self.weights.is_file():
-            raise ArtifactError(
-                f"'{self.path}' has no weights yet. Go on with: mmx train --resume {self.path}"
-            )
-
 
 def find_run(given: Path, runs: Path) -> RunFolder:
-    """The run in a folder, or of that name among the home's runs.
+    """The run in a folder, of that name among the home's runs, or at `hub:OWNER/NAME`.
 
     Raises:
-        ArtifactError: when there is none.
+        ArtifactError: when there is none, or it cannot be had.
     """
-    return RunFolder.open(runs / given if not given.exists() and (runs / given).is_dir() else given)
+    if is_on_hub(given):
+        return RunFolder.open(fetch_run(given, runs.parent))
+    return RunFolder.open(run_path(given, runs))
 
 
 def check_free(path: Path) -> None:
@@ -291,27 +227,10 @@ def check_free(path: Path) -> None:
 
 def list_runs(folder: Path) -> list[RunFolder]:
     """Every run in a folder, newest first; what is no run, or cannot be read, is passed over."""
-    runs = []
-    for path in folder.iterdir() if folder.is_dir() else []:
-        if (path / "settings.json").is_file():
-            try:
-                runs.append(RunFolder.open(path))
-            except ArtifactError:
-                continue
-    return sorted(runs, key=lambda run: run.facts["created"], reverse=True)
+    return [RunFolder(run.path, run.facts) for run in list_records(folder)]
 
 
 def newest_run(folder: Path, task: str = "retrieval") -> RunFolder | None:
     """The newest run in a folder that has weights and can do the task; None when there is none."""
-    fit = (run for run in list_runs(folder) if run.weights.is_file() and task in run.facts["tasks"])
-    return next(fit, None)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"'{path}' cannot be read ({error}). Train again.") from error
-    if not isinstance(value, dict):
-        raise ArtifactError(f"'{path}' is not a JSON object. Train again.")
-    return value
+    found = newest_record(folder, task)
+    return None if found is None else RunFolder(found.path, found.facts)

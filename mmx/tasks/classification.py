@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy
 import torch
+from numpy import ndarray
 from torch import Tensor
 
-RESAMPLES = 2_000
-LEVEL = 0.95
+from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
+
 BINS = 15
 STEPS = 30
 """Of halving: the range of temperatures shrinks to a part in 10^9."""
@@ -26,6 +27,8 @@ DEFINITIONS = {
     "calibration": f"Calibration error: mean gap between confidence and accuracy over {BINS} bins of equal "
     "width, weighted by their samples, in percent.",
     "interval": f"Intervals: {LEVEL:.0%} percentile bootstrap, {RESAMPLES:,} resamples of whole samples.",
+    "paired": "Intervals of differences are paired: over the same samples of both; "
+    f"p: two-sided, {PERMUTATIONS:,} swaps of whole samples.",
 }
 """What the numbers mean, printed and saved with them."""
 
@@ -107,6 +110,42 @@ def intervals(
     edges = torch.tensor([tail, 1 - tail], dtype=torch.float64)
     low, high = torch.cat(values).quantile(edges, dim=0)
     return {name: (float(low[place]), float(high[place])) for place, name in enumerate(METRICS)}
+
+
+class ClassSums:
+    """What each sample adds: one to the cell of its right class and the one said, of [C, C].
+
+    Raises:
+        ValueError: as for `confusion_matrix`.
+    """
+
+    def __init__(self, predicted: Tensor, labels: Tensor, classes: tuple[str, ...]) -> None:
+        count = len(classes)
+        self.names, self.number, self.width = METRICS, len(labels), count * count
+        self._labels, self._classes = labels, classes
+        self._cells = labels * count + predicted
+        self._absent = _only_said(confusion_matrix(predicted, labels, count))
+
+    def add(self, weights: ndarray) -> ndarray:
+        """[draws, N] how often each sample counts -> [draws, C * C]."""
+        sums = torch.zeros(len(weights), self.width, dtype=torch.float64)
+        return sums.index_add_(1, self._cells, torch.from_numpy(weights)).numpy()
+
+    def scores(self, sums: ndarray, whole: bool = False) -> ndarray:
+        """[draws, C * C] -> [draws, 3]: accuracy, weighted and macro F1 in percent. In a draw that is not
+        whole, a class that is nowhere but was said here has its 0 however seldom it is said.
+        """
+        confusions = torch.from_numpy(sums).unflatten(1, (len(self._classes), -1))
+        absent = torch.zeros_like(self._absent) if whole else self._absent
+        return _metrics(confusions, absent).numpy()
+
+    def same_items(self, other: Sums) -> bool:
+        """Whether another run is over samples of the same classes."""
+        return (
+            isinstance(other, ClassSums)
+            and self._classes == other._classes
+            and torch.equal(self._labels, other._labels)
+        )
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -78,7 +78,8 @@ class FirstStage:
         found = ranks(image, text, image_group, text_group)
         image, longest_image = checked(image, image_group, "image")
         text, longest_text = checked(text, text_group, "text")
-        same = SAME * longest_image * longest_text
+        # Above zero even where every embedding is zero: a right answer must still stand behind its equals.
+        same = max(SAME * longest_image * longest_text, torch.finfo(torch.float32).tiny)
         groups = image_group.cpu(), text_group.cpu()
         places = first_places(text, image, *groups[::-1], same) if lists else None
         if places is not None:

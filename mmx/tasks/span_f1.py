@@ -6,7 +6,7 @@ Source: the rules as seqeval has them; percentile bootstrap over posts (Efron & 
 Shapes: N posts, T types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -14,14 +14,13 @@ from numpy import ndarray
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
+from mmx.tasks import resampling
+from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
+
 RULES = ("strict", "conll")
 SCORES = ("precision", "recall", "f1")
 METRICS = tuple(f"{score}_{rule}" for rule in RULES for score in SCORES)
 OUTSIDE = "O"
-RESAMPLES = 2_000
-PERMUTATIONS = 2_000
-LEVEL = 0.95
-DRAWS_AT_ONCE = 2_000_000
 EQUAL = 1e-9
 
 DEFINITIONS = {
@@ -31,7 +30,7 @@ DEFINITIONS = {
     "match": "A span is right where type, first and last word are; micro-averaged over all posts, at word "
     "level. Words cut off by the model's limit count as predicted O.",
     "interval": f"Intervals: {LEVEL:.0%} percentile bootstrap, {RESAMPLES:,} resamples of whole posts.",
-    "paired": "Difference: the first run less the second on the same posts, with its paired interval; "
+    "paired": "Intervals of differences are paired: over the same posts of both; "
     f"p: two-sided, {PERMUTATIONS:,} swaps of whole posts.",
 }
 """What the numbers mean, printed and saved with them."""
@@ -104,38 +103,33 @@ def type_scores(counts: SpanCounts) -> list[TypeScores]:
     return [TypeScores(name, *scores, gold=gold, predicted=said) for name, scores, (_, said, gold) in rows]
 
 
+class SpanSums:
+    """What each post adds, [N, 3 R]: spans that are right, predicted and gold, by each of R rules."""
+
+    def __init__(self, rules: Mapping[str, SpanCounts]) -> None:
+        self.names = tuple(f"{score}_{rule}" for rule in rules for score in SCORES)
+        posts = [counts.counts.sum(1) for counts in rules.values()]
+        self._posts = numpy.concatenate(posts, axis=1).astype(numpy.float64)
+        self.number, self.width = self._posts.shape
+
+    def add(self, weights: ndarray) -> ndarray:
+        """[draws, N] how often each post counts -> [draws, 3 R]."""
+        return weights @ self._posts
+
+    def scores(self, sums: ndarray, whole: bool = False) -> ndarray:
+        """[draws, 3 R] -> [draws, 3 R]: precision, recall and F1 in percent."""
+        return _scores(sums.reshape(len(sums), -1, len(SCORES))).reshape(len(sums), -1)
+
+    def same_items(self, other: Sums) -> bool:
+        """Whether another run is over posts with as many gold spans each."""
+        return isinstance(other, SpanSums) and numpy.array_equal(self._posts[:, 2::3], other._posts[:, 2::3])
+
+
 def intervals(
-    counts: SpanCounts, resamples: int = RESAMPLES, seed: int = 0
+    rules: Mapping[str, SpanCounts], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The 95% interval of each of the three."""
-    posts = counts.counts.sum(1)
-    random = numpy.random.default_rng(seed)
-    values = []
-    block = max(DRAWS_AT_ONCE // max(len(posts), 1), 1)
-    for first in range(0, resamples, block):
-        drawn = random.integers(0, len(posts), (min(block, resamples - first), len(posts)))
-        values.append(_scores(posts[drawn].sum(1)))
-    low, high = numpy.percentile(numpy.concatenate(values), [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(SCORES)}
-
-
-def paired_p(ours: SpanCounts, theirs: SpanCounts, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
-    """How probable it is that the two runs' F1 differ as much when each post's spans are swapped by chance.
-
-    Raises:
-        ValueError: when the runs are over different posts.
-    """
-    left, right = ours.counts.sum(1), theirs.counts.sum(1)
-    if left[:, 2].tolist() != right[:, 2].tolist():
-        raise ValueError("the two runs answer different posts")
-    seen = abs(_scores(left.sum(0)[None])[0, 2] - _scores(right.sum(0)[None])[0, 2])
-    random = numpy.random.default_rng([seed, 1])
-    change, larger = right - left, 0
-    for _ in range(permutations):
-        moved = change[random.random(len(left)) < 0.5].sum(0)
-        one, other = _scores(numpy.stack([left.sum(0) + moved, right.sum(0) - moved]))[:, 2]
-        larger += abs(one - other) >= seen - EQUAL
-    return (1 + larger) / (1 + permutations)
+    """The 95% interval of each of the three by each rule, such as `f1_strict`."""
+    return resampling.intervals([SpanSums(rules)], resamples, seed)
 
 
 def _scores(totals: ndarray) -> ndarray:

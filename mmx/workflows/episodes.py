@@ -1,5 +1,6 @@
 """What few-shot classifiers are shown: the classes of a dataset, their shots, features and texts."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,17 @@ def show(settings: FewshotSettings, manifest: Manifest, device: torch.device, re
     prompts = prompts_of(manifest.name, settings.prompts)
     texts = encoded_texts(features.text_encoder, features.field, class_names, prompts, device)
     return Shown(source, features, texts)
+
+
+def fingerprint(episode: Episode) -> str:
+    """16 hexadecimal digits that change with anything a classifier is shown."""
+    texts = episode.texts
+    digest = hashlib.sha256(repr((episode.classes, episode.seed, texts and texts.words)).encode())
+    tensors = [episode.features, episode.labels, episode.val_features, episode.val_labels]
+    for tensor in [*tensors, *([texts.features, texts.labels] if texts is not None else [])]:
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def remarks_on(drawn: Mapping[tuple[int, int], Drawn]) -> list[str]:

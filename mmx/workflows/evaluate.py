@@ -15,13 +15,11 @@ import torch
 from mmx import __version__
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
-from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run, newest_run
-from mmx.tasks import bootstrap
-from mmx.tasks.retrieval import retrieval_metrics
-from mmx.workflows.embedded import Embedded, embed_model, embed_run
+from mmx.workflows.answers import compare
+from mmx.workflows.embedded import Embedded
 from mmx.workflows.evaluate_settings import (
     EvaluateSettings,
     check_comparable,
@@ -29,23 +27,12 @@ from mmx.workflows.evaluate_settings import (
     checked,
     dataset_of,
 )
-from mmx.workflows.evaluation import Comparison, Evaluation, measure, record
+from mmx.workflows.evaluation import Evaluation, measure, record
 from mmx.workflows.faithfulness import check_run_explains, measure_faithfulness
 from mmx.workflows.gallery_file import check_place, write_gallery
-from mmx.workflows.rank_files import ONE_STAGE, RankTable, load_ranks, save_ranks
-from mmx.workflows.stage_rows import (
-    DEFAULT_TOP,
-    VAL,
-    RankedRow,
-    Tuning,
-    completed_row,
-    headline_name,
-    headline_of,
-    k_reciprocal_row,
-    parse_top,
-    ranked_rows,
-    tune_weight,
-)
+from mmx.workflows.rank_files import save_ranks
+from mmx.workflows.rankings import embed, kept_ranks, rows_of, second_stage_of
+from mmx.workflows.stage_rows import VAL, Tuning, headline_name, headline_of, parse_top, tune_weight
 from mmx.workflows.worst_cases import worst_cases
 
 MEBIBYTE = 2**20
@@ -72,11 +59,11 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
     check_comparable(settings, folder, other, manifest, reporter)
     with nullcontext() if folder is None else folder.locked():
         started = time.perf_counter()
-        embedded = _embed(folder, manifest, settings, device, reporter)
+        embedded = embed(folder, manifest, settings, device, reporter)
         tuning = _tune(embedded, folder, settings, device, reporter) if settings.tune_weight else None
-        rows = _rows(embedded, settings, tuning, reporter)
+        rows = rows_of(embedded, settings, tuning, reporter)
         headline = headline_of(rows)
-        table = embedded.table(headline.ranks, _second_stage(embedded, settings))
+        table = embedded.table(headline.ranks, second_stage_of(embedded, settings))
         facts = _circumstances(settings, device, time.perf_counter() - started)
         evaluation = measure(embedded, rows, table, tuning, facts)
         if settings.faithfulness:
@@ -86,9 +73,10 @@ def evaluate(settings: EvaluateSettings, reporter: Reporter) -> Evaluation:
             save_ranks(folder.path, table)
             record(folder, evaluation.document(), ("comparison", "worst"))
     if other is not None:
-        comparison = _compare(table, other, manifest, settings, device, reporter)
-        definitions = (*evaluation.definitions, bootstrap.DEFINITIONS["paired"])
-        evaluation = replace(evaluation, comparison=comparison, definitions=definitions)
+        theirs = kept_ranks(other, manifest, settings, device, reporter)
+        row = headline_name(theirs.second_stage)
+        name = folder.path if folder is not None else Path(embedded.name)
+        evaluation = evaluation.compared(compare(name, table, other.path, row, theirs, settings.seed))
     worst = worst_cases(embedded, headline, settings.worst)
     if settings.gallery is not None:
         write_gallery(embedded, headline, settings.gallery, settings.gallery_queries)
@@ -109,21 +97,6 @@ def _named_or_newest(given: Path | None, home: Home) -> RunFolder:
     return newest
 
 
-def _embed(
-    folder: RunFolder | None,
-    manifest: Manifest,
-    settings: EvaluateSettings,
-    device: torch.device,
-    reporter: Reporter,
-) -> Embedded:
-    if folder is None:
-        return embed_model(settings.model, manifest, settings.split, settings.home, device, reporter)
-    both_stages = parse_top(settings.rerank_top) != 0
-    size = settings.batch_size
-    wishes = both_stages, settings.complete_labels
-    return embed_run(folder, manifest, settings.split, settings.home, device, size, reporter, *wishes)
-
-
 def _tune(
     embedded: Embedded,
     folder: RunFolder,
@@ -142,25 +115,8 @@ def _tune(
             "Leave out --tune-weight, or train it."
         )
     if settings.split != VAL:
-        embedded = _embed(folder, embedded.manifest, replace(settings, split=VAL), device, reporter)
+        embedded = embed(folder, embedded.manifest, replace(settings, split=VAL), device, reporter)
     return tune_weight(embedded.embeddings, embedded.first, parse_top(settings.rerank_top), reporter)
-
-
-def _rows(
-    embedded: Embedded, settings: EvaluateSettings, tuning: Tuning | None, reporter: Reporter
-) -> list[RankedRow]:
-    top = parse_top(settings.rerank_top)
-    rows = ranked_rows(embedded.embeddings, embedded.first, top, tuning, reporter)
-    if settings.k_reciprocal:
-        rows.append(k_reciprocal_row(embedded.first, DEFAULT_TOP))
-    if embedded.completed is not None:
-        rows.append(completed_row(embedded.completed, have_identities(embedded.records)))
-    return rows
-
-
-def _second_stage(embedded: Embedded, settings: EvaluateSettings) -> str:
-    """What is kept of how the headline was made; two runs are compared where it is the same."""
-    return f"top {parse_top(settings.rerank_top)}" if embedded.weight else ONE_STAGE
 
 
 def _circumstances(settings: EvaluateSettings, device: torch.device, seconds: float) -> dict[str, Any]:
@@ -173,40 +129,6 @@ def _circumstances(settings: EvaluateSettings, device: torch.device, seconds: fl
         "command": shlex.join(settings.argv),
         "mmx": __version__,
     }
-
-
-def _compare(
-    table: RankTable,
-    other: RunFolder,
-    manifest: Manifest,
-    settings: EvaluateSettings,
-    device: torch.device,
-    reporter: Reporter,
-) -> Comparison:
-    """The second run on the same queries, from the ranks it has kept where they are still its own."""
-    wanted = {**table.about, "fingerprint": other.fingerprint}
-    wanted["second_stage"] = f"top {parse_top(settings.rerank_top)}"
-    theirs = load_ranks(other.path, wanted)
-    if theirs is None or (theirs.ranks.lists is None) != (table.ranks.lists is None):
-        with other.locked():
-            plain = replace(settings, k_reciprocal=False, complete_labels=False)
-            embedded = _embed(other, manifest, plain, device, reporter)
-            headline = headline_of(_rows(embedded, plain, None, reporter))
-            theirs = embedded.table(headline.ranks, _second_stage(embedded, settings))
-            save_ranks(other.path, theirs)
-    if not (
-        torch.equal(theirs.image_group, table.image_group)
-        and torch.equal(theirs.text_group, table.text_group)
-    ):
-        raise ArtifactError(
-            f"the ranks kept in '{other.path}' are of other queries than '{table.dataset}' {table.split}. "
-            f"Delete '{other.path}/ranks' and try again."
-        )
-    tests = bootstrap.paired_test(
-        table.ranks, theirs.ranks, table.image_group, table.text_group, seed=settings.seed
-    )
-    row = headline_name(theirs.second_stage)
-    return Comparison(str(other.path), row, retrieval_metrics(theirs.ranks), tests)
 
 
 def _peak_memory() -> int:

@@ -14,28 +14,24 @@ from torch import Tensor
 
 from mmx import __version__
 from mmx.core.device import find_device
-from mmx.core.errors import ArtifactError, DataError
+from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter
 from mmx.reports.confusion import draw_confusion
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
-from mmx.tasks.classification import (
-    DEFINITIONS,
-    calibration_error,
-    class_scores,
-    classification_metrics,
-    confusion_matrix,
-    intervals,
-)
+from mmx.tasks.classification import DEFINITIONS, calibration_error, class_scores
+from mmx.workflows.answers import DIFFERENCE, Comparison, compare
 from mmx.workflows.class_texts import plain_name
 from mmx.workflows.evaluate_settings import (
     EvaluateSettings,
+    check_comparable,
     dataset_of,
     refuse_ranking,
-    warn_of_other_state,
 )
 from mmx.workflows.evaluation import record
 from mmx.workflows.head_run import Head, is_head, open_head
+from mmx.workflows.label_files import LabelTable, load_labels, save_labels
+from mmx.workflows.labelled import SortedSplit
 from mmx.workflows.shot_features import open_shot_features
 from mmx.workflows.shots import ShotSource
 
@@ -60,6 +56,8 @@ class HeadEvaluation:
     """The confusion matrix, drawn."""
     remarks: tuple[str, ...]
     definitions: tuple[str, ...]
+    comparison: Comparison | None = None
+    """A second run on the same pictures."""
 
     def document(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
@@ -90,18 +88,19 @@ def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluat
         ArtifactError: when the run, dataset or features are missing or do not fit.
         DataError: when no picture of the split is of a class of the run.
     """
-    refuse_ranking(settings, "photos", {"--compare": settings.compare is not None})
+    refuse_ranking(settings, "photos")
     device, began = find_device(settings.device), time.perf_counter()
     folder = find_run(settings.run, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
-    warn_of_other_state(folder, manifest, reporter)
+    other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
+    check_comparable(settings, folder, other, manifest, reporter)
     with folder.locked():
         head = open_head(folder)
         labels, features = _read(folder, head, manifest, settings, device, reporter)
         probabilities = head.probabilities(features)
-        predicted, count = probabilities.argmax(1), len(head.class_names)
-        confusion = confusion_matrix(predicted, labels, count)
+        table = _table(folder, head, manifest, settings, labels, probabilities)
+        confusion = table.found.confusion
         error = {"calibration_error": calibration_error(probabilities, labels)}
         facts = {
             **_about(folder, head, manifest, settings),
@@ -112,18 +111,63 @@ def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluat
         evaluation = HeadEvaluation(
             name=str(folder.path),
             facts=facts,
-            metrics=classification_metrics(confusion) | error,
-            intervals=intervals(predicted, labels, count, seed=settings.seed),
+            metrics=table.metrics | error,
+            intervals=table.intervals(settings.seed),
             rows=tuple(_rows(head.class_names, confusion)),
             confused=_confused(head.class_names, confusion),
             picture=folder.path / f"confusion-{manifest.name}-{settings.split}.png",
             remarks=tuple(_remarks(manifest, settings.split, len(labels))),
-            definitions=tuple(DEFINITIONS.values()),
+            definitions=tuple(DEFINITIONS[name] for name in ("accuracy", "f1", "calibration", "interval")),
         )
         title = f"{folder.facts['method']} on {manifest.name} {settings.split}"
         draw_confusion(title, head.class_names, confusion, evaluation.picture)
-        record(folder, evaluation.document())
+        save_labels(folder.path, table)
+        record(folder, evaluation.document(), ("comparison",))
+    if other is not None:
+        theirs = kept_head(other, manifest, settings, device, reporter)
+        beside = compare(folder.path, table, other.path, theirs.task, theirs, settings.seed)
+        definitions = (*evaluation.definitions, DIFFERENCE, table.found.paired)
+        evaluation = dataclasses.replace(evaluation, comparison=beside, definitions=definitions)
     return evaluation
+
+
+def kept_head(
+    run: RunFolder, manifest: Manifest, settings: EvaluateSettings, device: torch.device, reporter: Reporter
+) -> LabelTable:
+    """What a run says of the pictures of a split: from its file where that is of these weights and this data,
+    else labelled and kept.
+
+    Raises:
+        UsageError: when the run holds no few-shot classifier.
+        ArtifactError: when the file is broken, or the run or features are missing or do not fit.
+        DataError: when no picture of the split is of a class of the run.
+    """
+    if not is_head(run):
+        raise UsageError(f"'{run.path}' labels no photos. Compare with a run that does: mmx runs")
+    about = (manifest.name, manifest.fingerprint, settings.split)
+    wanted = dict(zip(("dataset", "manifest_fingerprint", "split"), about, strict=True))
+    found = load_labels(run.path, {"fingerprint": run.fingerprint, **wanted})
+    if found is not None:
+        return found
+    with run.locked():
+        head = open_head(run)
+        labels, features = _read(run, head, manifest, settings, device, reporter)
+        table = _table(run, head, manifest, settings, labels, head.probabilities(features))
+        save_labels(run.path, table)
+    return table
+
+
+def _table(
+    run: RunFolder,
+    head: Head,
+    manifest: Manifest,
+    settings: EvaluateSettings,
+    labels: Tensor,
+    probabilities: Tensor,
+) -> LabelTable:
+    found = SortedSplit(head.class_names, labels, probabilities.argmax(1), 0)
+    about = (run.fingerprint, manifest.name, manifest.fingerprint, settings.split)
+    return LabelTable(found, *about, "labelling", "accuracy")
 
 
 def _read(

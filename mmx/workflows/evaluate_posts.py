@@ -13,21 +13,23 @@ import torch
 
 from mmx import __version__
 from mmx.core.device import default_precision, find_device
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import UsageError
 from mmx.core.reporter import Reporter
 from mmx.core.task import PostTask
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
+from mmx.workflows.answers import DIFFERENCE, Comparison, compare
 from mmx.workflows.assemble import Assembly, method_of, open_run
 from mmx.workflows.embedded import read_by_run
 from mmx.workflows.evaluate_settings import (
     EvaluateSettings,
+    check_comparable,
     dataset_of,
     refuse_ranking,
-    warn_of_other_state,
 )
 from mmx.workflows.evaluation import record
-from mmx.workflows.labelled import Interval, Labelled, check_labelled, label_split, paired_p
+from mmx.workflows.label_files import LabelTable, load_labels, save_labels
+from mmx.workflows.labelled import Interval, Labelled, check_labelled, label_split
 from mmx.workflows.post_samples import draw_samples
 
 SCHEMA = "mmx.evaluate-posts/1"
@@ -45,8 +47,8 @@ class PostEvaluation:
     """Each type of entity, or each class."""
     remarks: tuple[str, ...]
     definitions: tuple[str, ...]
-    comparison: Mapping[str, Any] | None = None
-    """A second run on the same posts: its name and metrics, and p of the difference of the primary metric."""
+    comparison: Comparison | None = None
+    """A second run on the same posts."""
     samples: Path | None = None
     """Where what the model made up of a few posts is drawn."""
 
@@ -84,7 +86,10 @@ def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter)
     folder = find_run(settings.run, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
-    warn_of_other_state(folder, manifest, reporter)
+    other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
+    check_comparable(settings, folder, other, manifest, reporter)
+    if other is not None and not reads_posts(other.path, settings):
+        raise UsageError(f"'{other.path}' labels no posts. Compare with a run that does: mmx runs")
     with folder.locked():
         assembly, model, fingerprint = _open(folder, settings, manifest, device, reporter)
         shown = (assembly, model, settings.split, samples, settings.seed, device)
@@ -104,12 +109,16 @@ def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter)
         told = (found.metrics, found.intervals(settings.seed), tuple(found.rows))
         remarks = (*_missing_pictures(facts), *found.remarks)
         evaluation = PostEvaluation(str(folder.path), facts, *told, remarks, found.definitions)
+        table = _table(found, fingerprint, manifest, assembly, settings)
+        save_labels(folder.path, table)
         record(folder, evaluation.document(), ("comparison", "samples"))
         if drawn is not None:
             evaluation = dataclasses.replace(evaluation, samples=drawn(folder.path))
-    if settings.compare is not None:
-        comparison = _compare(found, assembly, settings, manifest, device, reporter)
-        evaluation = dataclasses.replace(evaluation, comparison=comparison)
+    if other is not None:
+        theirs = kept_posts(other, manifest, settings, device, reporter)
+        beside = compare(folder.path, table, other.path, theirs.task, theirs, settings.seed)
+        definitions = (*evaluation.definitions, DIFFERENCE, found.paired)
+        evaluation = dataclasses.replace(evaluation, comparison=beside, definitions=definitions)
     return evaluation
 
 
@@ -168,27 +177,32 @@ def _missing_pictures(facts: Mapping[str, Any]) -> list[str]:
     return [f"{without:,} of {posts:,} posts have no picture: a learned token stands in its place."]
 
 
-def _compare(
-    found: Labelled,
-    assembly: Assembly,
-    settings: EvaluateSettings,
-    manifest: Manifest,
-    device: torch.device,
-    reporter: Reporter,
-) -> dict[str, Any]:
-    """A second run of the same task on the same posts."""
-    other = find_run(settings.compare, settings.home.runs)
-    if not reads_posts(settings.compare, settings):
-        raise UsageError(f"'{other.path}' labels no posts. Compare with a run that does: mmx runs")
-    theirs, model, _ = _open(other, settings, manifest, device, reporter)
-    if theirs.fitted.task.name != assembly.fitted.task.name:
-        raise ArtifactError(
-            f"'{other.path}' was trained for {theirs.fitted.task.name}, not for {assembly.fitted.task.name}. "
-            "Name a run of the same task."
-        )
-    labelled, _ = _label(other, theirs, model, settings, device, reporter)
-    return {
-        "name": str(other.path),
-        "metrics": labelled.metrics,
-        "p": paired_p(found, labelled, settings.seed),
-    }
+def kept_posts(
+    run: RunFolder, manifest: Manifest, settings: EvaluateSettings, device: torch.device, reporter: Reporter
+) -> LabelTable:
+    """What a run says of the posts of a split: from its file where that is of these weights and this data,
+    else labelled and kept.
+
+    Raises:
+        ArtifactError: when the file is broken, or weights or features are missing or do not fit.
+        DataError: when the split has nothing of what the run tells.
+    """
+    about = (manifest.name, manifest.fingerprint, settings.split)
+    wanted = dict(zip(("dataset", "manifest_fingerprint", "split"), about, strict=True))
+    found = load_labels(run.path, {"fingerprint": run.fingerprint, **wanted})
+    if found is not None:
+        return found
+    with run.locked():
+        assembly, model, fingerprint = _open(run, settings, manifest, device, reporter)
+        labelled, _ = _label(run, assembly, model, settings, device, reporter)
+        table = _table(labelled, fingerprint, manifest, assembly, settings)
+        save_labels(run.path, table)
+    return table
+
+
+def _table(
+    found: Labelled, fingerprint: str, manifest: Manifest, assembly: Assembly, settings: EvaluateSettings
+) -> LabelTable:
+    task = assembly.fitted.task
+    about = (fingerprint, manifest.name, manifest.fingerprint, settings.split)
+    return LabelTable(found, *about, task.name, task.primary_metric)

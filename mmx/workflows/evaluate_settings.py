@@ -169,12 +169,20 @@ def check_comparable(
         return
     if folder is not None and folder.path.resolve() == other.path.resolve():
         raise UsageError(f"'{other.path}' would be compared with itself. Name another run: mmx runs")
-    if (
-        settings.dataset is None
-        and other.facts["manifest_fingerprint"] != folder.facts["manifest_fingerprint"]
-    ):
+    if settings.dataset is None:
+        check_same_data(folder, other)
+
+
+def check_same_data(one: RunFolder, other: RunFolder) -> None:
+    """Runs of different data are compared on a dataset that is named for both alone.
+
+    Raises:
+        ArtifactError: when they are of different data.
+    """
+    facts, theirs = one.facts, other.facts
+    if facts["manifest_fingerprint"] != theirs["manifest_fingerprint"]:
         raise ArtifactError(
-            f"'{folder.path}' and '{other.path}' have different queries: '{folder.facts['dataset']}' with "
-            f"manifest '{folder.facts['manifest_fingerprint']}', and '{other.facts['dataset']}' with "
-            f"manifest '{other.facts['manifest_fingerprint']}'. Name one dataset for both: --dataset NAME"
+            f"'{one.path}' and '{other.path}' have different queries: '{facts['dataset']}' with "
+            f"manifest '{facts['manifest_fingerprint']}', and '{theirs['dataset']}' with "
+            f"manifest '{theirs['manifest_fingerprint']}'. Name one dataset for both: --dataset NAME"
         )

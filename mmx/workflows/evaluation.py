@@ -5,29 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmx.store.atomic import write_json
 from mmx.store.run import RunFolder
+from mmx.store.sealed import write_sealed
 from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank
-from mmx.tasks.bootstrap import Difference
 from mmx.tasks.faithfulness import Faithfulness
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
+from mmx.workflows.answers import DIFFERENCE, Comparison
 from mmx.workflows.embedded import Embedded
 from mmx.workflows.rank_files import RankTable
 from mmx.workflows.stage_rows import COMPLETED, GRID, SOURCE, VAL, RankedRow, Tuning, headline_of
 from mmx.workflows.worst_cases import WorstCase
 
 SCHEMA = "mmx.evaluate/1"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A second run on the same queries, and how much better the first one is."""
-
-    name: str
-    headline: str
-    """Name of its row; a run with one stage has but one."""
-    metrics: dict[str, float]
-    differences: dict[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -85,6 +74,11 @@ class Evaluation:
             definitions=(*self.definitions, faithfulness.DEFINITION),
         )
 
+    def compared(self, found: Comparison) -> "Evaluation":
+        """The same, with a second run beside it."""
+        definitions = (*self.definitions, DIFFERENCE, bootstrap.DEFINITIONS["paired"])
+        return dataclasses.replace(self, comparison=found, definitions=definitions)
+
     @property
     def _headline(self) -> MeasuredRow:
         return next(row for row in self.rows if row.name == self.headline)
@@ -123,7 +117,8 @@ def record(folder: RunFolder, document: Mapping[str, Any], passing: Sequence[str
     """
     kept = folder.metrics()
     lasting = {name: value for name, value in document.items() if name not in passing}
-    write_json(folder.path / "metrics.json", {**kept, "evaluations": [*kept.get("evaluations", []), lasting]})
+    evaluations = [*kept.get("evaluations", []), lasting]
+    write_sealed(folder.path / "metrics.json", {**kept, "evaluations": evaluations})
 
 
 def measure(

@@ -29,8 +29,8 @@ from mmx.tasks.classification import (
 )
 from mmx.workflows.class_texts import FoundTexts
 from mmx.workflows.contenders import Contender, find_contenders
-from mmx.workflows.episodes import Shown, open_labelled, remarks_on, show
-from mmx.workflows.fewshot_settings import FewshotSettings, check
+from mmx.workflows.episodes import Shown, fingerprint, open_labelled, remarks_on, show
+from mmx.workflows.fewshot_settings import FewshotSettings, asked_of, check
 from mmx.workflows.head_run import BATCH, Head, save_head
 from mmx.workflows.shot_table import LeftOut, ShotTable, Trial, best_on_val
 from mmx.workflows.shots import Drawn
@@ -48,6 +48,8 @@ class Finished:
     fitted: Fitted
     val_logits: Tensor
     val_labels: Tensor
+    shown: str
+    """Fingerprint of the episode it learned from."""
 
 
 def fewshot(settings: FewshotSettings, reporter: Reporter) -> ShotTable:
@@ -92,7 +94,7 @@ def compare(settings: FewshotSettings, contenders: Sequence[Contender], reporter
     first = next(iter(drawn.values()))
     facts = _facts(settings, manifest, shown, first, device)
     kept = next(f for f in finished if (f.trial.name, f.trial.shots) == (chosen, max(settings.shots)))
-    run = _keep(out, kept, shown, facts)
+    run = _keep(out, kept, shown, settings, facts)
     table = ShotTable(
         facts=facts,
         trials=trials,
@@ -155,7 +157,7 @@ def _try(
         seconds=round(seconds, 4),
         chosen=fitted.chosen,
     )
-    return Finished(trial, contender, settings, fitted, val, episode.val_labels)
+    return Finished(trial, contender, settings, fitted, val, episode.val_labels, fingerprint(episode))
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -185,7 +187,9 @@ def _facts(
     }
 
 
-def _keep(out: Path, kept: Finished, shown: Shown, facts: Mapping[str, Any]) -> Path:
+def _keep(
+    out: Path, kept: Finished, shown: Shown, settings: FewshotSettings, facts: Mapping[str, Any]
+) -> Path:
     """The run of a classifier, with the temperature at which its probabilities hold on val."""
     temperature = fit_temperature(kept.val_logits, kept.val_labels) if len(kept.val_labels) else 1.0
     texts = shown.texts.texts
@@ -212,6 +216,8 @@ def _keep(out: Path, kept: Finished, shown: Shown, facts: Mapping[str, Any]) -> 
         "seed": kept.trial.seed,
         "labels": list(shown.source.labels),
         "argv": shlex.split(facts["command"]),
+        "asked": asked_of(settings),
+        "episode": kept.shown,
     }
     reached = {"accuracy": kept.trial.val_accuracy, "log_loss": kept.trial.val_loss}
     return save_head(out, head, kept.fitted, whole, {"primary_metric": "accuracy", "val": reached}).path

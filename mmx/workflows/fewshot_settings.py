@@ -1,15 +1,17 @@
 """What `mmx fewshot` was asked for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
 from mmx.workflows.shot_features import AUTO
 
 SPLITS = ("test", "val")
+PATHS = ("class_texts", "text_names", "index")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,24 @@ def check(settings: FewshotSettings) -> None:
         raise UsageError("--text-names and --only-named go with --class-texts FILE.")
     if settings.class_texts is not None and settings.prompts:
         raise UsageError("--prompt and --class-texts both say what stands for a class. Name one of them.")
+
+
+def asked_of(settings: FewshotSettings) -> dict[str, Any]:
+    """What decides the shots and texts of a comparison beside its seed, to be asked for again."""
+    paths = {name: getattr(settings, name) for name in PATHS}
+    return {
+        **{name: path and str(path.expanduser().absolute()) for name, path in paths.items()},
+        "encoder": settings.encoder,
+        "prompts": list(settings.prompts),
+        "only_named": settings.only_named,
+        "split": settings.split,
+    }
+
+
+def asked_again(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What `asked_of` gave, as fields of the settings."""
+    paths = {name: asked[name] and Path(asked[name]) for name in PATHS}
+    return {**asked, **paths, "prompts": tuple(asked["prompts"])}
 
 
 def read_numbers(text: str, option: str) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from mmx.core.classifier import Classifier, Evidence, Fitted, Labelling
 from mmx.core.discover import find_classifiers
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.settings import resolve
-from mmx.store.run import RunFolder
+from mmx.store.atomic import atomic_folder
+from mmx.store.run import RunFolder, check_free
 
 TEMPERATURE, HEAD = "temperature", "head."
 CLASSES, WORDS = "class_names", "class_texts"
@@ -63,7 +64,7 @@ class Head:
 def save_head(
     path: Path, head: Head, fitted: Fitted, facts: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> RunFolder:
-    """Keep a classifier in a new run.
+    """Keep a classifier in a new run, which is there whole or not at all.
 
     Raises:
         UsageError: when the folder already holds something.
@@ -76,12 +77,15 @@ def save_head(
         "settings": vars(head.settings),
         "chosen": dict(fitted.chosen),
         "precision": "fp32",
+        "processes": 1,
     }
     assets = Assets({CLASSES: list(head.class_names), WORDS: list(head.words)})
-    run = RunFolder.create(path, whole, assets)
     tensors = {f"{HEAD}{name}": tensor.clone() for name, tensor in head.tensors.items()}
-    run.write_weights({**tensors, TEMPERATURE: torch.tensor(head.temperature)}, metrics)
-    return run
+    check_free(path)
+    with atomic_folder(path) as folder:
+        run = RunFolder.create(folder, whole, assets)
+        run.write_weights({**tensors, TEMPERATURE: torch.tensor(head.temperature)}, metrics)
+    return RunFolder.open(path)
 
 
 def is_head(run: RunFolder) -> bool:

@@ -1,6 +1,5 @@
 """A split of posts labelled by a model: entities of their words, or a class each; and how good that is."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mmx.core.task import PostTask, Tagging
 from mmx.engine.label_split import TaggedPost, sort_split, tag_split
 from mmx.engine.split_data import SplitData
 from mmx.tasks import classification, span_f1
+from mmx.tasks.resampling import Sums
 from mmx.tasks.span_f1 import OUTSIDE, RULES
 
 Interval = tuple[float, float]
@@ -36,8 +36,16 @@ class Labelled(Protocol):
         """The 95% interval of each."""
 
     @property
+    def sums(self) -> Sums:
+        """What the posts add up to, to compare runs."""
+
+    @property
     def definitions(self) -> tuple[str, ...]:
         """What the numbers mean."""
+
+    @property
+    def paired(self) -> str:
+        """What a comparison with another run means."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -77,13 +85,22 @@ class TaggedSplit:
 
     def intervals(self, seed: int) -> dict[str, Interval]:
         """The 95% interval of each."""
-        found = {rule: span_f1.intervals(counts, seed=seed) for rule, counts in self.counts.items()}
-        return {f"{name}_{rule}": pair for rule in RULES for name, pair in found[rule].items()}
+        return span_f1.intervals(self.counts, seed=seed)
+
+    @property
+    def sums(self) -> span_f1.SpanSums:
+        """What the posts add up to, to compare runs."""
+        return span_f1.SpanSums(self.counts)
 
     @property
     def definitions(self) -> tuple[str, ...]:
         """What the numbers mean."""
         return tuple(span_f1.DEFINITIONS[name] for name in ("match", "strict", "conll", "interval"))
+
+    @property
+    def paired(self) -> str:
+        """What a comparison with another run means."""
+        return span_f1.DEFINITIONS["paired"]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -131,9 +148,22 @@ class SortedSplit:
         return classification.intervals(self.predicted, self.gold, len(self.classes), seed=seed)
 
     @property
+    def sums(self) -> classification.ClassSums:
+        """What the posts add up to, to compare runs; classes by name, so that their order does not count."""
+        order = sorted(range(len(self.classes)), key=self.classes.__getitem__)
+        place = torch.tensor(order).argsort()
+        names = tuple(self.classes[number] for number in order)
+        return classification.ClassSums(place[self.predicted], place[self.gold], names)
+
+    @property
     def definitions(self) -> tuple[str, ...]:
         """What the numbers mean."""
         return tuple(classification.DEFINITIONS[name] for name in ("accuracy", "f1", "interval"))
+
+    @property
+    def paired(self) -> str:
+        """What a comparison with another run means."""
+        return classification.DEFINITIONS["paired"]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -204,25 +234,3 @@ def _sorted(predicted: Tensor, names: Sequence[str], records: Sequence[Record]) 
     classes = [*names, *strange]
     gold = torch.tensor([classes.index(records[place].sentiment) for place in known])
     return SortedSplit(classes, gold, predicted[known], len(records) - len(known))
-
-
-def paired_p(ours: Labelled, theirs: Labelled, seed: int) -> float:
-    """How probable so large a difference of the primary metric is, were the runs' posts swapped by chance.
-
-    Raises:
-        ValueError: when the two are of different kinds or over different posts.
-    """
-    if isinstance(ours, TaggedSplit) and isinstance(theirs, TaggedSplit):
-        return span_f1.paired_p(ours.counts["strict"], theirs.counts["strict"], seed=seed)
-    if isinstance(ours, SortedSplit) and isinstance(theirs, SortedSplit):
-        right = [(split.predicted == split.gold) for split in (ours, theirs)]
-        better, worse = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-        return sign_test(better, worse)
-    raise ValueError("the two runs were trained for different tasks")
-
-
-def sign_test(better: int, worse: int) -> float:
-    """Two-sided p of so uneven a split of the posts that one of two runs alone gets right (McNemar)."""
-    total, least = better + worse, min(better, worse)
-    tail = sum(math.comb(total, count) for count in range(least + 1)) / 2**total
-    return min(1.0, 2 * tail)

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.tensors import TensorFile, save_tensors
+from mmx.tasks import bootstrap
 from mmx.tasks.recall import RankLists, Ranks
+from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 
 FORMAT = "mmx.ranks"
 VERSION = "1"
@@ -35,6 +37,30 @@ class RankTable:
     split: str
     second_stage: str = ONE_STAGE
     """How the second stage took part, as asked for: `top 0`, `top 100`, `top all`; or that there is none."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By name, in percent, and median ranks."""
+        return retrieval_metrics(self.ranks)
+
+    @property
+    def primary_metric(self) -> str:
+        """The one that weights are chosen by."""
+        return primary_metric(self.ranks)
+
+    def intervals(self, seed: int) -> dict[str, tuple[float, float]]:
+        """The 95% interval of each metric that has one."""
+        return bootstrap.intervals(self.ranks, self.image_group, self.text_group, seed=seed)
+
+    @property
+    def sums(self) -> bootstrap.RankSums:
+        """What the queries add up to, to compare runs."""
+        return bootstrap.RankSums(self.ranks, self.image_group, self.text_group)
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """What the numbers and a comparison of them mean."""
+        return (*definitions(self.ranks).values(), *bootstrap.DEFINITIONS.values())
 
     @property
     def about(self) -> dict[str, str]:
@@ -91,7 +117,11 @@ def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
         wanted = {**wanted, "second_stage": ONE_STAGE}
     if any(about.get(name) != value for name, value in wanted.items()):
         return None
-    tensors = {name: file.read(name).clone() for name in TENSORS}
+    held = file.read_all()
+    lacking = [name for name in TENSORS if name not in held]
+    if lacking:
+        raise ArtifactError(f"'{path}' holds no '{lacking[0]}'. Delete it and evaluate again.")
+    tensors = {name: held[name] for name in TENSORS}
     wrong = next(
         (name for name, tensor in tensors.items() if tensor.ndim != 1 or tensor.dtype != torch.int64), None
     )
@@ -102,8 +132,8 @@ def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
     ):
         raise ArtifactError(f"'{path}' does not hold one rank a query. Delete it and evaluate again.")
     lists = None
-    if "precision" in file.names:
-        lists = RankLists(*(file.read(name).clone() for name in LISTS))
+    if held.keys() >= set(LISTS):
+        lists = RankLists(*(held[name] for name in LISTS))
         if any(value.shape != tensors["t2i"].shape for value in (lists.precision, lists.inverse)):
             raise ArtifactError(f"'{path}' does not hold one list a caption. Delete it and evaluate again.")
     ranks = Ranks(tensors["i2t"], tensors["t2i"], lists)

@@ -1,7 +1,8 @@
 """A sweep: one training for each value of a setting, and what each reaches on val, as a table and a plot."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from mmx.core.reporter import Reporter
 from mmx.reports.sweep_plot import draw_sweep
 from mmx.store.atomic import check_writable, write_json
 from mmx.store.run import RunFolder
-from mmx.workflows.assemble import method_of
 from mmx.workflows.method_settings import resolve_method
-from mmx.workflows.train import CURVES, TrainSettings, train
+from mmx.workflows.seeds import train_or_go_on, train_seeds
+from mmx.workflows.train import TrainSettings
 
 PLOT, TABLE = "sweep.png", "sweep.json"
 SCHEMA = "mmx.sweep/1"
@@ -22,11 +23,17 @@ SCHEMA = "mmx.sweep/1"
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One value, the run that was trained with it, and what that reaches on val."""
+    """One value, the run that was trained with it, and what that reaches on val; of several seeds the folder
+    of their runs, and the mean.
+    """
 
     value: str
     run: str
     metrics: dict[str, float]
+    deviation: dict[str, float] = field(default_factory=dict)
+    """Sample standard deviation over the seeds; empty without several."""
+    broken: dict[int, str] = field(default_factory=dict)
+    """Seed -> why it came to nothing, and has no part in the mean."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,9 @@ class SweepResult:
         return {"schema": SCHEMA, **dataclasses.asdict(self), "folder": str(self.folder)}
 
 
-def sweep(text: str, settings: TrainSettings, reporter: Reporter) -> SweepResult:
-    """Train once for each value; a run that is whole in the folder already is taken as it is, and one that
-    was stopped goes on.
+def sweep(text: str, settings: TrainSettings, reporter: Reporter, seeds: Sequence[int] = ()) -> SweepResult:
+    """Train once for each value, or once for each value and seed; a run that is whole in the folder already
+    is taken as it is, and one that was stopped goes on.
 
     Raises:
         UsageError: when the sweep is not of the form name=value,value, a value is not possible, or the folder
@@ -67,18 +74,27 @@ def sweep(text: str, settings: TrainSettings, reporter: Reporter) -> SweepResult
     rows, metric = [], ""
     for value, asked in every.items():
         out = folder / f"{setting}-{value}"
-        if not out.exists():
-            train(dataclasses.replace(asked, out=out), reporter)
-        else:
-            _go_on(dataclasses.replace(asked, out=out), reporter)
-        found = RunFolder.open(out).metrics()
-        metric = found["primary_metric"]
-        rows.append(SweepRow(value, str(out), found["val"]))
+        reporter.info(f"{setting} {value} ({len(rows) + 1} of {len(every)})")
+        metric, row = _train(value, dataclasses.replace(asked, out=out), seeds, reporter)
+        rows.append(row)
     result = SweepResult(setting, metric, tuple(rows), folder)
     write_json(folder / TABLE, result.document())
-    drawn = {row.value: row.metrics[metric] for row in rows}
+    drawn = {row.value: (row.metrics[metric], row.deviation.get(metric)) for row in rows}
     draw_sweep(setting, metric, drawn, f"{canonical(settings.method)} on {settings.dataset}", folder / PLOT)
     return result
+
+
+def _train(
+    value: str, asked: TrainSettings, seeds: Sequence[int], reporter: Reporter
+) -> tuple[str, SweepRow]:
+    """What weights are selected by, and the row of a value."""
+    if not seeds:
+        train_or_go_on(asked, reporter)
+        found = RunFolder.open(asked.out).metrics()
+        return found["primary_metric"], SweepRow(value, str(asked.out), found["val"])
+    reached = train_seeds(seeds, asked, reporter)
+    broken = {seed: str(error) for seed, error in reached.broken.items()}
+    return reached.metric, SweepRow(value, str(asked.out), reached.mean, reached.deviation, broken)
 
 
 def parse_sweep(text: str) -> tuple[str, list[str]]:
@@ -101,16 +117,3 @@ def _with_value(settings: TrainSettings, setting: str, value: str) -> TrainSetti
     wishes = settings.wishes
     assignments = (*wishes.assignments, f"{setting}={value}")
     return dataclasses.replace(settings, wishes=dataclasses.replace(wishes, assignments=assignments))
-
-
-def _go_on(asked: TrainSettings, reporter: Reporter) -> None:
-    """Train a run of the folder to its end, if it is the one that is asked for."""
-    run = RunFolder.open(asked.out)
-    facts, wanted = run.facts, resolve_method(asked.method, asked.wishes)
-    same = (wanted.name, canonical(asked.dataset), asked.seed or 0)
-    if (facts["method"], facts["dataset"], facts["seed"]) != same or method_of(run)[1] != wanted.settings:
-        raise UsageError(
-            f"'{run.path}' was trained with other settings, data or seed. Name another folder with --out."
-        )
-    if not (run.path / CURVES).is_file():
-        train(TrainSettings(device=asked.device, resume=run.path, home=asked.home), reporter)

@@ -3,33 +3,36 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mmx.core.classifier import Classifier
 from mmx.core.device import default_precision, find_device
-from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.launch import is_lonely
 from mmx.core.names import canonical
 from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.core.seed import derive_seed
-from mmx.core.task import Retrieval, Study
-from mmx.engine.split_loss import split_loss
-from mmx.engine.trainer import TrainOptions, TrainResult, Validate, plan_stages
+from mmx.core.task import Retrieval
+from mmx.engine.processes import Processes, opened
+from mmx.engine.stage_plan import plan_stages
+from mmx.engine.trainer import TrainOptions, TrainResult
 from mmx.engine.trainer import train as train_model
 from mmx.reports.curves import draw_curves
 from mmx.store.atomic import check_writable
 from mmx.store.run import RunFolder, check_free, find_run
 from mmx.tasks import person_search
+from mmx.workflows.as_recorded import check_same, check_same_assets, start_of
 from mmx.workflows.assemble import Assembly, assemble, method_of
-from mmx.workflows.labelled import check_labelled, label_split
+from mmx.workflows.circumstances import note_resumed
 from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
-from mmx.workflows.stage_rows import measure_val
 from mmx.workflows.train_classifier import train_classifier
+from mmx.workflows.validation import validation_of
 
 PRECISIONS = ("auto", "fp32", "bf16")
 CURVES = "curves.png"
@@ -52,15 +55,19 @@ class TrainSettings:
     init: Path | None = None
     """A run whose weights are the start."""
     resume: Path | None = None
+    again: Path | None = None
+    """A whole run that is trained once more, from its record alone."""
     save_every: str | None = None
     """Steps (`500`) or time (`300s`, `10m`) between two saved states, besides the one after each epoch."""
     workers: int | None = None
+    chunk: int | None = None
+    """Images of a batch that are held at a time; None for all, or for that of the run that is resumed."""
     home: Path | None = None
     argv: tuple[str, ...] = ()
 
 
 def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
-    """Train, and keep the weights that are best on val.
+    """Train, and keep the weights that are best on val; with others where several processes were launched.
 
     Raises:
         UsageError: when the words do not fit together.
@@ -68,71 +75,117 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
         DataError: when val has nothing to be measured on.
         ResourceError: when the run's folder cannot be written; found before any work.
         TrainingError, Interrupted: see `engine.trainer.train`.
+        SaidElsewhere: when another process failed with one of these.
     """
+    if is_lonely():
+        reporter.warn(
+            "accelerate starts one process on a CPU unless it is given --mpirun_hostfile. For several: "
+            "torchrun --nproc-per-node 2 -m mmx train ..."
+        )
+    with opened(find_device(settings.device)) as processes:
+        return _train_new_or_old(settings, processes, reporter if processes.first else SilentReporter())
+
+
+def _train_new_or_old(settings: TrainSettings, processes: Processes, reporter: Reporter) -> TrainResult:
     options = _options(settings)
     if settings.resume is not None:
-        return _resume(settings, options, reporter)
+        return _resume(settings, options, processes, reporter)
+    if settings.again is not None:
+        return _train_again(settings, options, processes, reporter)
     if settings.method is None or settings.dataset is None:
         raise UsageError(
             "name a method and a dataset: mmx train METHOD --dataset NAME. See: mmx methods, mmx datasets"
         )
     resolved = resolve_method(settings.method, settings.wishes)
     if isinstance(resolved.method, Classifier):
+        if processes.count > 1:
+            raise UsageError(f"'{resolved.name}' learns in one process. Start mmx train by itself.")
         return train_classifier(resolved, settings, reporter)
     home = Home.find(settings.home)
-    out = settings.out or home.new_run(f"{resolved.name}-{canonical(settings.dataset)}")
-    check_free(out)
-    check_writable(out.parent if not out.exists() else out)
-    assembly = assemble(
-        resolved.method, resolved.settings, home, settings.dataset, str(options.device), reporter
-    )
     start = None if settings.init is None else find_run(settings.init, home.runs)
-    resolved = replace(resolved, method=assembly.fitted.method)
-    facts = _facts(resolved, assembly, settings, options, start)
-    return _train(
-        resolved,
-        assembly,
-        lambda: RunFolder.create(out, facts, assembly.fitted.assets),
-        start,
-        options,
-        reporter,
+    return _begin(resolved, settings, start, options, processes, reporter)
+
+
+def _train_again(
+    settings: TrainSettings, options: TrainOptions, processes: Processes, reporter: Reporter
+) -> TrainResult:
+    run = find_run(settings.again, Home.find(settings.home).runs)
+    resolved = _recorded(run)
+    asked = replace(settings, dataset=run.facts["dataset"])
+    return _begin(resolved, asked, start_of(run), _as_begun(options, run), processes, reporter, run)
+
+
+def _recorded(run: RunFolder) -> ResolvedMethod:
+    """The method and settings of a run's record."""
+    return ResolvedMethod(run.facts["method"], *method_of(run), run.facts.get("set_by", {}))
+
+
+def _as_begun(options: TrainOptions, run: RunFolder) -> TrainOptions:
+    """Options with what a run keeps of its own."""
+    facts = run.facts
+    chunk = options.chunk or facts.get("chunk")
+    return replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"), chunk=chunk)
+
+
+def _begin(
+    resolved: ResolvedMethod,
+    settings: TrainSettings,
+    start: RunFolder | None,
+    options: TrainOptions,
+    processes: Processes,
+    reporter: Reporter,
+    again: RunFolder | None = None,
+) -> TrainResult:
+    """Train a new run; `again` is the one that it must be like."""
+    home = Home.find(settings.home)
+    chosen = settings.out or home.new_run(f"{resolved.name}-{canonical(settings.dataset)}")
+    out = Path(processes.exchange(str(chosen))[0])
+    if processes.first:
+        check_free(out)
+        check_writable(out.parent if not out.exists() else out)
+    device = str(options.device)
+    assembly = processes.in_turn(
+        lambda: assemble(resolved.method, resolved.settings, home, settings.dataset, device, reporter)
     )
+    resolved = replace(resolved, method=assembly.fitted.method)
+    facts = {**_facts(resolved, assembly, settings, options, start), "processes": processes.count}
+    if again is not None:
+        check_same(again, assembly)
+        check_same_assets(again, assembly)
+        facts["replay_of"] = {"run": str(again.path.absolute()), "fingerprint": again.fingerprint}
+
+    def begin() -> RunFolder:
+        if processes.first:
+            return RunFolder.create(out, facts, assembly.fitted.assets)
+        return RunFolder.open(out)
+
+    open_run = partial(processes.in_turn, begin)
+    return _train(resolved, assembly, open_run, start, options, processes, reporter)
 
 
-def _resume(settings: TrainSettings, options: TrainOptions, reporter: Reporter) -> TrainResult:
+def _resume(
+    settings: TrainSettings, options: TrainOptions, processes: Processes, reporter: Reporter
+) -> TrainResult:
     home = Home.find(settings.home)
     run = find_run(settings.resume, home.runs)
     _refuse_changes(settings, run)
-    check_writable(run.path)
-    with run.locked():
-        pass
-    facts = run.facts
-    method, values = method_of(run)
-    resolved = ResolvedMethod(facts["method"], method, values, facts.get("set_by", {}))
-    device, assets = str(options.device), run.assets()
-    assembly = assemble(method, values, home, facts["dataset"], device, reporter, assets)
-    _check_same(run, assembly)
+    if processes.first:
+        check_writable(run.path)
+        with run.locked():
+            pass
+    resolved, device, assets = _recorded(run), str(options.device), run.assets()
+    dataset = run.facts["dataset"]
+    assembly = processes.in_turn(
+        lambda: assemble(resolved.method, resolved.settings, home, dataset, device, reporter, assets)
+    )
+    check_same(run, assembly)
+    if processes.first:
+        note_resumed(run, options.device, processes.count)
+    # weights to start from were taken in by the first state
+    start = None if run.load_state() is not None else start_of(run)
     resolved = replace(resolved, method=assembly.fitted.method)
-    options = replace(options, seed=facts["seed"], precision=facts.get("precision", "fp32"))
-    return _train(resolved, assembly, lambda: run, _start_again(run), options, reporter)
-
-
-def _start_again(run: RunFolder) -> RunFolder | None:
-    """The run whose weights were to be the start, where training was stopped before it had saved any state.
-
-    Raises:
-        ArtifactError: when it is gone or has other weights now.
-    """
-    init = run.facts.get("init")
-    if init is None or run.load_state() is not None:
-        return None
-    start = RunFolder.open(Path(init["run"]))
-    if start.fingerprint != init["fingerprint"]:
-        raise ArtifactError(
-            f"'{run.path}' was to start from '{start.path}' with fingerprint '{init['fingerprint']}'; it has "
-            f"'{start.fingerprint}' now. Start a new run."
-        )
-    return start
+    options = _as_begun(options, run)
+    return _train(resolved, assembly, lambda: run, start, options, processes, reporter)
 
 
 def _train(
@@ -141,68 +194,28 @@ def _train(
     open_run: Callable[[], RunFolder],
     start: RunFolder | None,
     options: TrainOptions,
+    processes: Processes,
     reporter: Reporter,
 ) -> TrainResult:
     torch.manual_seed(derive_seed(options.seed, "build"))
     model = assembly.fitted.build(assembly.towers)
     if start is not None:
         start.load_start(model)
-    data, validate = assembly.data("train"), _validation(resolved, assembly, options)
+    data, validate = assembly.data("train"), validation_of(resolved, assembly, options)
     task = assembly.fitted.task
     if isinstance(task, Retrieval) and have_identities(assembly.manifest.split("val")):
         options = replace(options, metric=person_search.PRIMARY)
-    plan_stages(resolved.method, resolved.settings, model, data, options.seed)
+    plan_stages(resolved.method, resolved.settings, model, data, options.seed, options.chunk, processes)
     run = open_run()
     reporter.info(
         f"training {resolved.name} on '{assembly.manifest.name}', {options.device}, into {run.path}"
     )
-    result = train_model(resolved.method, resolved.settings, model, data, run, options, validate, reporter)
-    draw_curves(run.log, run.path / CURVES)
+    result = train_model(
+        resolved.method, resolved.settings, model, data, run, options, validate, reporter, processes
+    )
+    if processes.first:
+        draw_curves(run.log, run.path / CURVES)
     return result
-
-
-def _validation(resolved: ResolvedMethod, assembly: Assembly, options: TrainOptions) -> Validate:
-    """What measures a model on val.
-
-    Raises:
-        DataError: when val has no picture, or no caption, or nothing of what posts are to be told.
-    """
-    records = assembly.manifest.split("val")
-    if assembly.fitted.reads_posts:
-        return _post_validation(assembly, options)
-    pictures = sum(record.image is not None for record in records)
-    captions = sum(len(record.captions) for record in records)
-    if not pictures or not captions:
-        raise DataError(
-            f"'{assembly.manifest.name}' val has {pictures} pictures and {captions} captions: nothing can be "
-            "matched to select weights by. Prepare it with both."
-        )
-    task, data = assembly.fitted.task, assembly.data("val")
-    if isinstance(task, Study):
-        stage = resolved.method.stages(resolved.settings)[-1]
-
-        def study(model: nn.Module) -> dict[str, float]:
-            loss = split_loss(resolved.method, model, stage, data, options.device, options.precision)
-            return {"loss": loss, task.primary_metric: -loss}
-
-        return study
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        return measure_val(model, task, data, options.device, options.precision)
-
-    return validate
-
-
-def _post_validation(assembly: Assembly, options: TrainOptions) -> Validate:
-    fitted, quiet = assembly.fitted, SilentReporter()
-    check_labelled(fitted.task, assembly.manifest.split("val"), f"'{assembly.manifest.name}' val")
-    data, names = assembly.data("val"), fitted.task.labels(fitted.assets)
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        told = (data, options.device, options.precision, quiet)
-        return label_split(model, fitted.task, names, *told).metrics
-
-    return validate
 
 
 def _options(settings: TrainSettings) -> TrainOptions:
@@ -212,7 +225,14 @@ def _options(settings: TrainSettings) -> TrainOptions:
     device = find_device(settings.device)
     precision = default_precision(device) if precision == "auto" else precision
     steps, seconds = parse_interval(settings.save_every)
-    options = TrainOptions(settings.seed or 0, device, precision, workers=settings.workers, save_steps=steps)
+    options = TrainOptions(
+        settings.seed or 0,
+        device,
+        precision,
+        workers=settings.workers,
+        chunk=settings.chunk,
+        save_steps=steps,
+    )
     return options if seconds is None else replace(options, save_seconds=seconds)
 
 
@@ -252,6 +272,7 @@ def _facts(
         "seed": options.seed,
         "device": str(options.device),
         "precision": options.precision,
+        "chunk": options.chunk,
         "argv": list(settings.argv),
     }
 
@@ -269,20 +290,3 @@ def _refuse_changes(settings: TrainSettings, run: RunFolder) -> None:
     for what, name in asked.items():
         if name is not None and canonical(name) != canonical(run.facts[what]):
             raise UsageError(f"'{run.path}' has the {what} '{run.facts[what]}', not '{name}'. Leave it out.")
-
-
-def _check_same(run: RunFolder, assembly: Assembly) -> None:
-    """The corpus and the towers must be those that the run began with."""
-    if run.facts["manifest_fingerprint"] != assembly.manifest.fingerprint:
-        raise ArtifactError(
-            f"'{run.path}' began on '{assembly.manifest.name}' with fingerprint "
-            f"{run.facts['manifest_fingerprint']}; it has been prepared anew since, as "
-            f"{assembly.manifest.fingerprint}. Start a new run."
-        )
-    for modality, fact in run.facts["towers"].items():
-        now = assembly.facts[modality]["fingerprint"]
-        if now != fact["fingerprint"]:
-            raise ArtifactError(
-                f"'{run.path}' began with the {modality} encoder '{fact['encoder']}', fingerprint "
-                f"{fact['fingerprint']}; here it has {now}. Bring those weights back, or start a new run."
-            )

@@ -167,7 +167,7 @@ def test_photos_in_a_folder_a_class_become_a_run_that_labels_photos(mmx, tmp_pat
         (("predict", out, tmp_path / "bad" / "a.jpg"), 3, "none of 1 photos can be read"),
         (("predict", tmp_path / "norun", photos), 4, "norun"),
         (("evaluate", out, "--worst", "3"), 2, "labels photos and ranks nothing: leave out --worst"),
-        (("evaluate", out, "--compare", out), 2, "ranks nothing: leave out --compare"),
+        (("evaluate", out, "--compare", out), 2, "would be compared with itself"),
         (("evaluate", out, "--gallery", "x.html"), 2, "ranks nothing: leave out --gallery"),
         (
             ("evaluate", out, "--transductive-label-completion"),

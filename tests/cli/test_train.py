@@ -95,3 +95,30 @@ def test_help_loads_no_torch() -> None:
 
     assert found.returncode == 0, found.stderr
     assert "--resume" in found.stdout
+
+
+def test_a_batch_in_chunks_is_remembered_and_what_cannot_be_cut_is_refused(
+    toy: Home, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    code, _, _ = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--chunk", "3", "--out", tmp_path / "run")
+    none, _, said = mmx(capsys, monkeypatch, *TINY, "--chunk", "0", "--out", tmp_path / "none")
+    words = ("train", "mh-cvse", *TINY[2:], "--set", "gate_norm=batch", "--chunk", "3")
+    norm, _, cannot = mmx(capsys, monkeypatch, *words, "--out", tmp_path / "norm")
+
+    assert code == 0 and json.loads((tmp_path / "run" / "settings.json").read_text())["chunk"] == 3
+    assert none == 2 and said.splitlines()[-1].startswith("mmx: --chunk '0' holds no image.")
+    assert norm == 2 and "gate_norm=batch measures every batch as a whole" in cannot
+    assert not (tmp_path / "none").exists() and not (tmp_path / "norm").exists()
+
+
+@pytest.mark.parametrize(("rank", "says"), [("0", True), ("1", False)])
+def test_runs_one_after_the_other_are_for_one_process_and_the_first_one_says_so(
+    rank: str, says: bool, home: Home, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    code, _, err = mmx(capsys, monkeypatch, *TINY, "--sweep", "lr=0.1,0.2")
+
+    assert code == 2 and ("--sweep and --seeds train run after run in one process" in err) == says
+    assert bool(err) == says

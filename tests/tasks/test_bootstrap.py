@@ -4,8 +4,10 @@ import numpy
 import pytest
 import torch
 
-from mmx.tasks.bootstrap import METRICS, intervals, paired_test
+from mmx.tasks import resampling
+from mmx.tasks.bootstrap import METRICS, RankSums, intervals
 from mmx.tasks.recall import Ranks, recall_metrics
+from mmx.tasks.resampling import Difference
 
 IMAGES, CAPTIONS = 200, 5
 GROUPS = torch.arange(IMAGES), torch.arange(IMAGES).repeat_interleave(CAPTIONS)
@@ -19,6 +21,18 @@ def drawn(seed: int, chance: float = 0.5, images: int = IMAGES, alike: bool = Fa
     if alike:
         t2i = t2i[::CAPTIONS].repeat_interleave(CAPTIONS)
     return Ranks(torch.where(i2t, 0, 20), torch.where(t2i, 0, 20))
+
+
+def paired_test(
+    ranks: Ranks,
+    other: Ranks,
+    image_group: torch.Tensor,
+    text_group: torch.Tensor,
+    resamples: int = 2_000,
+    permutations: int = 9_999,
+) -> dict[str, Difference]:
+    ours, theirs = (RankSums(found, image_group, text_group) for found in (ranks, other))
+    return resampling.paired_test([ours], [theirs], resamples, permutations)
 
 
 def width(interval: tuple[float, float]) -> float:
@@ -152,5 +166,5 @@ def test_runs_over_different_queries_are_refused() -> None:
 
     with pytest.raises(ValueError, match="201 ranks of i2t have 200 groups"):
         paired_test(ranks, longer, *GROUPS)
-    with pytest.raises(ValueError, match="different queries"):
+    with pytest.raises(ValueError, match="different items"):
         paired_test(ranks, dropped, *GROUPS)

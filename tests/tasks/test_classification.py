@@ -5,6 +5,7 @@ import torch
 from sklearn import metrics as reference
 
 from mmx.tasks.classification import (
+    ClassSums,
     calibrated_losses,
     calibration_error,
     class_scores,
@@ -13,6 +14,7 @@ from mmx.tasks.classification import (
     fit_temperature,
     intervals,
 )
+from mmx.tasks.resampling import paired_test
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +150,21 @@ def test_an_interval_holds_its_number_where_classes_are_said_that_are_not_there(
     low, high = intervals(predicted, labels, 11)["macro_f1"]
 
     assert low <= metrics(predicted.tolist(), labels.tolist(), 11)["macro_f1"] <= high
+
+
+def test_a_comparison_turned_round_has_the_same_p_though_one_run_says_classes_that_are_nowhere() -> None:
+    """60 samples of 2 of 5 classes: one run says the other three 15 times, the other one never."""
+    labels = torch.arange(60) % 2
+    wild, tame = labels.clone(), labels.clone()
+    wild[:15] = 2 + torch.arange(15) % 3
+    tame[40:44] = 1 - tame[40:44]
+    names = tuple("abcde")
+    one, other = (ClassSums(said, labels, names) for said in (wild, tame))
+
+    there, back = paired_test([one], [other], 200), paired_test([other], [one], 200)
+
+    for name, test in there.items():
+        assert test.difference == pytest.approx(-back[name].difference)
+        assert test.p == back[name].p
+    assert there["accuracy"].difference == pytest.approx(-100 * 11 / 60)
+    assert there["macro_f1"].p < 0.01 and there["macro_f1"].high < 0

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmx.tasks.bootstrap import intervals, paired_test
+from mmx.tasks.bootstrap import RankSums, intervals
 from mmx.tasks.person_search import METRICS, person_metrics
 from mmx.tasks.rank_lists import Places
 from mmx.tasks.recall import Ranks
 from mmx.tasks.rerank import FirstStage, rerank
+from mmx.tasks.resampling import paired_test
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 
 
@@ -166,7 +167,8 @@ def test_intervals_hold_the_numbers_and_a_run_does_not_differ_from_itself() -> N
     ranks = FirstStage.of(image, text, *groups, lists=True).ranks
 
     found, metrics = intervals(ranks, *groups), person_metrics(ranks)
-    same = paired_test(ranks, ranks, *groups, resamples=50, permutations=19)
+    sums = RankSums(ranks, *groups)
+    same = paired_test([sums], [sums], resamples=50, permutations=19)
 
     assert tuple(found) == METRICS
     assert all(low <= metrics[name] <= high for name, (low, high) in found.items())
@@ -177,8 +179,9 @@ def test_lists_and_first_answers_cannot_be_compared() -> None:
     ranks = of_scores([[0.9, 0.5]], [1, 2], [1]).ranks
     groups = torch.tensor([1, 2]), torch.tensor([1])
 
-    with pytest.raises(ValueError, match="different queries"):
-        paired_test(ranks, Ranks(ranks.i2t, ranks.t2i), *groups)
+    firsts = RankSums(Ranks(ranks.i2t, ranks.t2i), *groups)
+    with pytest.raises(ValueError, match="different items"):
+        paired_test([RankSums(ranks, *groups)], [firsts])
 
 
 def test_places_that_move_are_only_those_that_are_named() -> None:

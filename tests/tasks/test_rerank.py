@@ -115,6 +115,14 @@ def test_each_direction_has_its_own_nearest() -> None:
     assert lists(found) == ([0, 0], [0, 1])
 
 
+def test_embeddings_of_zeros_rank_every_right_answer_behind_all_wrong_ones() -> None:
+    first = first_of([[0, 0, 0, 0]], [0], [0, 5, 5, 5])
+
+    found = rerank(first, of_matrix(torch.zeros(1, 4)), [1.0], top=1)[0]
+
+    assert found.i2t.item() == 3
+
+
 def test_right_answers_do_not_stand_in_each_others_way() -> None:
     first = first_of([[9, 8, 7]], [0], [0, 0, 5])
 

@@ -5,7 +5,8 @@ import pytest
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
-from mmx.tasks.span_f1 import count_spans, find_spans, intervals, paired_p, span_metrics, type_scores
+from mmx.tasks.resampling import paired_test
+from mmx.tasks.span_f1 import SpanSums, count_spans, find_spans, intervals, span_metrics, type_scores
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -75,23 +76,27 @@ def test_an_interval_holds_the_number_and_is_the_same_for_the_same_seed() -> Non
     gold = random_posts(1, posts=80)
     counts = count_spans(gold, disturbed(gold, 2), "strict")
 
-    low, high = intervals(counts, resamples=300)["f1"]
+    low, high = intervals({"strict": counts}, resamples=300)["f1_strict"]
 
     assert low < span_metrics(counts)["f1"] < high
-    assert intervals(counts, resamples=300)["f1"] == (low, high)
+    assert intervals({"strict": counts}, resamples=300)["f1_strict"] == (low, high)
 
 
 def test_a_run_differs_from_a_worse_one_and_not_from_itself() -> None:
     gold = random_posts(1, posts=80)
     nothing = [["O"] * len(post) for post in gold]
-    good, bad = (count_spans(gold, said, "strict") for said in (disturbed(gold, 2), nothing))
+    counts = [count_spans(gold, said, "strict") for said in (disturbed(gold, 2), nothing)]
+    good, bad = (SpanSums({"strict": found}) for found in counts)
 
-    assert paired_p(good, good, permutations=200) == 1.0
-    assert paired_p(good, bad, permutations=200) < 0.01
+    assert paired_test([good], [good], permutations=200)["f1_strict"].p == 1.0
+    found = paired_test([good], [bad], permutations=200)["f1_strict"]
+    assert found.p < 0.01
+    assert found.difference == pytest.approx(span_metrics(counts[0])["f1"]) and found.low > 0
 
 
 def test_posts_of_other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="a post of 2 words has 1 predicted tags"):
         count_spans([["O", "O"]], [["O"]], "strict")
-    with pytest.raises(ValueError, match="different posts"):
-        paired_p(count_spans([["O"]], [["O"]], "strict"), count_spans([["B-X"]], [["O"]], "strict"))
+    counts = [count_spans([gold], [["O"]], "strict") for gold in (["O"], ["B-X"])]
+    with pytest.raises(ValueError, match="different items"):
+        paired_test(*([SpanSums({"strict": found})] for found in counts))

@@ -1,7 +1,6 @@
 """Evaluate: the numbers, what a run keeps of them, and what is refused."""
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.store.manifest import write_manifest
 from mmx.store.run import RunFolder, find_run
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
 from mmx.workflows.extract import ExtractSettings, ImportSource, extract
 from mmx.workflows.rank_files import load_ranks, rank_file
@@ -50,7 +50,7 @@ def test_every_evaluation_is_kept_beside_what_training_wrote(home: Home, reporte
     evaluate(settings(home, argv=("mmx", "evaluate", "first")), reporter)
     evaluate(settings(home, split="test", dataset="other"), reporter)
 
-    after = json.loads((home.runs / "first" / "metrics.json").read_text())
+    after = RunFolder.open(home.runs / "first").metrics()
     kept = after.pop("evaluations")
     assert after == before
     assert [(one["dataset"], one["split"]) for one in kept] == [("small", "val"), ("other", "test")]
@@ -91,7 +91,7 @@ def test_a_second_run_is_compared_from_the_ranks_it_has_kept(
 ) -> None:
     first = evaluate(settings(home, compare=Path("second")), reporter)
     embedded = []
-    from mmx.workflows import evaluate as workflow
+    from mmx.workflows import rankings as workflow
 
     monkeypatch.setattr(
         workflow,
@@ -208,9 +208,9 @@ def test_missing_artefacts_say_what_to_type(tmp_path: Path, home: Home, reporter
 
 def test_features_of_another_encoder_are_refused(home: Home, reporter: SilentReporter) -> None:
     path = home.runs / "first" / "settings.json"
-    facts = json.loads(path.read_text())
+    facts = read_sealed(path, "")
     facts["towers"]["image"]["fingerprint"] = "0123"
-    path.write_text(json.dumps(facts))
+    write_sealed(path, facts)
 
     with pytest.raises(ArtifactError, match="'0123', but those of 'small' have"):
         evaluate(settings(home), reporter)

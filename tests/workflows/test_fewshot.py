@@ -14,6 +14,7 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.tasks.classification import calibration_error
 from mmx.workflows.evaluate import EvaluateSettings
 from mmx.workflows.evaluate_head import evaluate_head
@@ -135,8 +136,7 @@ def test_features_of_another_making_do_not_fit_a_run(pets: Home, tmp_path: Path)
 def test_a_run_of_a_classifier_that_is_no_more_is_told(pets: Home) -> None:
     table = compared(pets)
     path = table.run / "settings.json"
-    said = json.loads(path.read_text())
-    path.write_text(json.dumps(said | {"method": "tarot"}))
+    write_sealed(path, read_sealed(path, "") | {"method": "tarot"})
 
     with pytest.raises(ArtifactError, match="was made by 'tarot' as this mmx does not have it"):
         open_head(RunFolder.open(table.run))

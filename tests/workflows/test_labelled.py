@@ -9,7 +9,7 @@ from mmx.core.reporter import SilentReporter
 from mmx.core.task import Classification, Tagging
 from mmx.engine.label_split import TaggedPost
 from mmx.workflows import labelled
-from mmx.workflows.labelled import check_labelled, label_split, sign_test
+from mmx.workflows.labelled import check_labelled, label_split
 
 TAGS = ["O", "B-PER", "I-PER"]
 TAGGING = Tagging(decode=None, labels=None)
@@ -79,10 +79,3 @@ def test_a_class_that_training_never_saw_counts_as_wrong(monkeypatch: pytest.Mon
 def test_a_split_without_what_is_to_be_told_is_refused(task: Tagging | Classification) -> None:
     with pytest.raises(DataError, match=f"so that {task.name} cannot be measured"):
         check_labelled(task, [post(1)], "'posts' test")
-
-
-@pytest.mark.parametrize(
-    ("better", "worse", "p"), [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 2 / 32), (3, 1, 10 / 16), (2, 2, 1.0)]
-)
-def test_the_sign_test_counts_the_uneven_halves(better: int, worse: int, p: float) -> None:
-    assert sign_test(better, worse) == pytest.approx(p)

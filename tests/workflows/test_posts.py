@@ -13,6 +13,7 @@ from mmx.engine.label_split import TaggedPost
 from mmx.engine.trainer import TrainResult
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
+from mmx.workflows.compare import CompareSettings, compare_runs
 from mmx.workflows.evaluate import EvaluateSettings
 from mmx.workflows.evaluate_posts import evaluate_posts, reads_posts
 from mmx.workflows.method_settings import Wishes
@@ -93,7 +94,15 @@ def test_two_runs_are_compared_on_the_same_posts(tagged: Home) -> None:
 
     found = evaluate_posts(EvaluateSettings(tagged, one, compare=other, device="cpu"), 0, SilentReporter())
 
-    assert 0 < found.comparison["p"] <= 1 and set(found.comparison["metrics"]) == set(found.metrics)
+    beside = found.comparison
+    assert set(beside.metrics) == set(beside.differences) == set(found.metrics)
+    for name, test in beside.differences.items():
+        assert test.difference == pytest.approx(found.metrics[name] - beside.metrics[name])
+        assert test.low <= test.difference <= test.high and 0 < test.p <= 1
+    table = compare_runs(CompareSettings(tagged, (other, one), device="cpu"), SilentReporter())
+    assert [row.name for row in table.rows] == ["other", "run"]
+    assert table.rows[1].differences["f1_strict"].difference == beside.differences["f1_strict"].difference
+    assert table.rows[1].differs == {"theta": (0.3, 0.0)}
 
 
 def test_entities_of_new_posts_stand_where_their_letters_are(

@@ -1,6 +1,5 @@
 """Training from a prepared corpus to a run: who sets what, what a run remembers, and how it goes on."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,11 +12,12 @@ import torch
 
 from mmx.core.errors import ArtifactError, DataError, DeviceError, Interrupted, ResourceError, UsageError
 from mmx.core.home import Home
+from mmx.core.method import Method
 from mmx.core.reporter import SilentReporter
-from mmx.engine import stage_run
 from mmx.store.checkpoint import read_weights
 from mmx.store.manifest import write_manifest
 from mmx.store.run import RunFolder, newest_run
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.prepare import PrepareSettings, prepare
 from mmx.workflows.train import TrainSettings, parse_interval, train
@@ -45,17 +45,17 @@ def asked(corpus: Path, tmp_path: Path) -> TrainSettings:
 @pytest.fixture
 def signal_at_call() -> Iterator[list[int]]:
     """A list: its number is the call of the loss at which Ctrl-C is pressed."""
-    at, calls, forward = [0], [0], stage_run.Objective.forward
+    at, calls, loss = [0], [0], Method.loss
 
-    def pressed(self, batch, progress):
+    def pressed(self, model, batch, progress):
         calls[0] += 1
         if calls[0] == at[0]:
             os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, batch, progress)
+        return loss(self, model, batch, progress)
 
-    stage_run.Objective.forward = pressed
+    Method.loss = pressed
     yield at
-    stage_run.Objective.forward = forward
+    Method.loss = loss
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
@@ -136,8 +136,8 @@ def test_a_resumed_run_keeps_its_settings(change: dict, words: str, asked: Train
 
 def test_a_run_whose_corpus_was_prepared_anew_is_not_resumed(asked: TrainSettings, reporter) -> None:
     result = train(asked, reporter)
-    facts = json.loads((result.run / "settings.json").read_text())
-    (result.run / "settings.json").write_text(json.dumps({**facts, "manifest_fingerprint": "before"}))
+    facts = read_sealed(result.run / "settings.json", "")
+    write_sealed(result.run / "settings.json", {**facts, "manifest_fingerprint": "before"})
 
     with pytest.raises(ArtifactError, match="prepared anew since"):
         train(TrainSettings(resume=result.run, home=asked.home, device="cpu"), reporter)
@@ -174,8 +174,8 @@ def test_weights_to_start_from_that_are_gone_or_others_now_are_told(
     if gone:
         shutil.rmtree(start)
     else:
-        facts = json.loads((start / "settings.json").read_text())
-        (start / "settings.json").write_text(json.dumps({**facts, "method": "other"}))
+        facts = read_sealed(start / "settings.json", "")
+        write_sealed(start / "settings.json", {**facts, "method": "other"})
 
     with pytest.raises(ArtifactError, match="no run at" if gone else "was to start from"):
         train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
@@ -209,9 +209,9 @@ def test_a_run_with_settings_that_are_no_more_is_an_artefact_of_another_version(
     asked: TrainSettings, reporter
 ) -> None:
     run = train(asked, reporter).run
-    facts = json.loads((run / "settings.json").read_text())
+    facts = read_sealed(run / "settings.json", "")
     facts["settings"]["margin_of_old"] = 1
-    (run / "settings.json").write_text(json.dumps(facts))
+    write_sealed(run / "settings.json", facts)
 
     with pytest.raises(ArtifactError, match="margin_of_old"):
         train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
