@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     from mmx.workflows.index import IndexChange
     from mmx.workflows.index_state import IndexState
 
-SCHEMA = "mmx.index/1"
+SCHEMA, COPY_SCHEMA = "mmx.index/1", "mmx.index-copy/1"
 
 index = typer.Typer(
     no_args_is_help=True, help="Keep the indexes of folders of photos.", rich_markup_mode=None
 )
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of photos.")]
+FolderArgument = Annotated[str, typer.Argument(metavar="DIR", help="A folder of photos.")]
+PlaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PLACE",
+        help="A folder of photos, or the address of an index: a file of Milvus (PATH.db), a cluster "
+        "(http://HOST:PORT/DATABASE#COLLECTION), a gallery's file (PATH.safetensors).",
+    ),
+]
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME...]", help="Files and folders below it; else all of it.")
 ]
@@ -61,18 +69,18 @@ def add(
 
 @index.command()
 def remove(
-    folder: FolderArgument, names: NamesArgument = None, json: JsonOption = False, home: HomeOption = None
+    place: PlaceArgument, names: NamesArgument = None, json: JsonOption = False, home: HomeOption = None
 ) -> None:
     """Take photos out of every index of their folder, for good; or remove the indexes."""
     from mmx.workflows import index as workflow
 
-    settings = workflow.IndexSettings(folder, tuple(names or ()), home=Home.find(home))
+    settings = workflow.IndexSettings(place, tuple(names or ()), home=Home.find(home))
     _show_changes(workflow.remove(settings, RichReporter()), json)
 
 
 @index.command()
 def refresh(
-    folder: FolderArgument,
+    place: PlaceArgument,
     run: RunOption = None,
     model: ModelOption = None,
     kind: KindOption = None,
@@ -81,30 +89,57 @@ def refresh(
     device: DeviceOption = "auto",
     home: HomeOption = None,
 ) -> None:
-    """Encode what is new or changed in a folder, and forget what is gone."""
+    """Encode what is new or changed in a folder, and forget what is gone; an address is made equal to it."""
     from mmx.workflows import index as workflow
 
-    settings = workflow.IndexSettings(folder, (), run, model, kind, rebuild, Home.find(home), device)
+    settings = workflow.IndexSettings(place, (), run, model, kind, rebuild, Home.find(home), device)
     _show_changes(workflow.refresh(settings, RichReporter()), json)
 
 
 @index.command()
-def info(folder: FolderArgument, json: JsonOption = False, home: HomeOption = None) -> None:
-    """Tell what the indexes of a folder hold and how they are searched."""
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="As PLACE of the other commands.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="The same; what differs there is made equal.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Of a folder's indexes, that of this run.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The same, of this model.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="How Milvus searches it: exact, or hnsw, a graph.")
+    ] = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Copy an index to another place: a file, embedded Milvus, a cluster, or back to its folder."""
+    from mmx.workflows import index_copy as workflow
+
+    settings = workflow.CopySettings(source, target, run, model, kind, Home.find(home))
+    done = workflow.copy(settings, RichReporter())
+    if json:
+        return print_json({"schema": COPY_SCHEMA, **done.as_document()})
+    columns = ("pictures", "sent", "kept", "removed", "seconds")
+    row = (done.made_by, done.kind, *(f"{getattr(done, name):,}" for name in columns))
+    print_table(f"'{done.folder}' to '{done.target}'", ("made by", "kind", *columns), [row], right=columns)
+    return print_lines(*([f"recall@10 against exact: {_recall(done.recall)}"] if done.recall else []))
+
+
+@index.command()
+def info(place: PlaceArgument, json: JsonOption = False, home: HomeOption = None) -> None:
+    """Tell what the indexes of a folder, or one at an address, hold and how they are searched."""
     from mmx.workflows import index_state as workflow
 
-    states = workflow.info(folder, Home.find(home))
+    states = workflow.info(place, Home.find(home))
     if json:
         return _print_json([state.as_document() for state in states])
     return _show_states(states)
 
 
 @index.command()
-def verify(folder: FolderArgument, json: JsonOption = False, home: HomeOption = None) -> None:
-    """Check every byte of the indexes of a folder, and compare them with its photos."""
+def verify(place: PlaceArgument, json: JsonOption = False, home: HomeOption = None) -> None:
+    """Check every byte of a folder's indexes, or of one at an address, and compare it with the photos."""
     from mmx.workflows import index_state as workflow
 
-    states = workflow.verify(folder, Home.find(home), RichReporter())
+    states = workflow.verify(place, Home.find(home), RichReporter())
     if json:
         _print_json([state.as_document() for state in states])
     else:
@@ -112,8 +147,8 @@ def verify(folder: FolderArgument, json: JsonOption = False, home: HomeOption = 
     broken = [state for state in states if state.problems]
     if broken:
         raise ArtifactError(
-            f"{len(broken)} of {len(states)} indexes of '{folder}' are damaged ({broken[0].problems[0]}). "
-            f"Make them again: mmx index refresh {folder} --rebuild"
+            f"{len(broken)} of {len(states)} indexes of '{place}' are damaged ({broken[0].problems[0]}). "
+            f"Mend them: {broken[0].mended_by}"
         )
 
 
@@ -142,15 +177,20 @@ def _show_states(states: "Sequence[IndexState]") -> None:
         lines = {
             "made by": f"{state.made_by} (fingerprint {state.fingerprint})",
             "pictures": f"{state.pictures:,}, and {state.unreadable:,} that cannot be read",
-            "vectors": f"{state.width} wide; {state.bytes / 1e6:,.1f} MB in {state.path}",
+            "vectors": f"{state.width} wide; {_size(state)}{state.path}",
             "searched": state.kind if state.recall is None else f"{state.kind}, {_recall(state.recall)}",
             "removed": ", ".join(state.removed),
-            "unfinished": "" if state.complete else "yes; go on: mmx index refresh DIR",
+            "unfinished": "" if state.complete else f"yes; go on: {state.mended_by}",
         }
         if state.problems is not None:
             lines["verified"] = "whole" if not state.problems else "; ".join(state.problems)
+        if state.outdated is not None:
             lines["outdated"] = f"{state.outdated:,} photos are new, changed or gone"
         print_table(f"'{state.folder}'", ("", "index"), [pair for pair in lines.items() if pair[1]])
+
+
+def _size(state: "IndexState") -> str:
+    return "at " if state.bytes is None else f"{state.bytes / 1e6:,.1f} MB in "
 
 
 def _recall(recall: dict[str, float]) -> str:

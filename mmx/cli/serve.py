@@ -19,6 +19,9 @@ def serve(
     folder: Annotated[
         Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
     ] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", help="An index of photos by its address, as mmx search takes it.")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
     ] = None,
@@ -67,6 +70,7 @@ def serve(
         run=run,
         model=model,
         folder=folder,
+        index=index,
         dataset=dataset,
         split=split,
         refresh=refresh or folder is None,

@@ -6,7 +6,7 @@ thirty-second of the size. `hnsw`: a graph of neighbours over 8-bit vectors, for
 Shapes: Q queries, N rows of the gallery, D width, k hits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import faiss
@@ -108,7 +108,7 @@ def build(
         )
     index = _filled(kind, vectors)
     trial = Compressed(Approximation(kind, gallery.content, FEWEST, {}, torch.empty(0)), index)
-    candidates = _candidates(trial, vectors, probes, truth)
+    candidates = fewest(trial.named, vectors, probes, truth)
     measured = {
         name: recall(trial.named(probe[1::2], candidates), vectors, probe[1::2], truth[name][1::2])
         for name, probe in probes.items()
@@ -124,14 +124,19 @@ def recall(named: Tensor, gallery: Tensor, queries: Tensor, truth: Tensor) -> fl
     return float((rows[:, :, None] == truth[:, None, :]).any(dim=1).float().mean())
 
 
-def _candidates(
-    trial: Compressed, vectors: Tensor, probes: Mapping[str, Tensor], truth: Mapping[str, Tensor]
+def fewest(
+    named: Callable[[Tensor, int], Tensor],
+    vectors: Tensor,
+    probes: Mapping[str, Tensor],
+    truth: Mapping[str, Tensor],
 ) -> int:
-    """The fewest that reach the recall wanted for every kind of query; else the most that are tried."""
+    """The fewest candidates that reach the recall wanted for every kind of query, by every other probe; else
+    the most that are tried.
+    """
     count = FEWEST
     while count < min(MOST, len(vectors)):
         found = (
-            recall(trial.named(probe[::2], count), vectors, probe[::2], truth[name][::2])
+            recall(named(probe[::2], count), vectors, probe[::2], truth[name][::2])
             for name, probe in probes.items()
         )
         if min(found) >= WANTED:

@@ -1,7 +1,7 @@
 """The pictures of a folder: found by their names, in one order on any system, never outside it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -9,6 +9,8 @@ from pathlib import Path
 from mmx.core.errors import DataError
 
 DIGEST_BYTES = 16
+JUST_NOW_NS = 2_000_000_000
+"""A file changed this shortly before it was listed may change again within one tick of the disk's clock."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,15 @@ def find_photos(folder: Path, suffixes: Iterable[str]) -> PhotoFolder:
     wanted = {suffix.lower() for suffix in suffixes}
     root = folder.resolve()
     photos, foreign = [], []
-    for path in _files(folder):
-        if path.suffix.lower() not in wanted:
+    for name, file in _files(str(folder), ""):
+        if os.path.splitext(file.name)[1].lower() not in wanted:
             continue
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        path = Path(file.path)
+        if file.is_symlink() and not path.resolve().is_relative_to(root):
             foreign.append(name)
             continue
         try:
-            found = path.stat()
+            found = file.stat()
         except OSError:
             # A link to nothing, or a file removed since it was listed: decoding it will say so.
             photos.append(Photo(name, path, 0, 0))
@@ -71,16 +73,20 @@ def digest(path: Path) -> str:
         return ""
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    """Files below the folder; linked folders are not entered, so that no walk is endless."""
-
-    def refuse(error: OSError) -> None:
+def _files(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Files below the folder, each with its name there; linked folders are not entered, so that no walk is
+    endless.
+    """
+    try:
+        with os.scandir(folder) as listed:
+            found = [one for one in listed if not one.name.startswith(".")]
+    except OSError as error:
         raise DataError(
             f"'{error.filename}' cannot be read: {error.strerror}. Mend its rights, or move it."
         ) from error
-
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith("."):
-                yield Path(parent, name)
+    for one in found:
+        name = below + one.name
+        if not one.is_dir():
+            yield name, one
+        elif not one.is_symlink():
+            yield from _files(one.path, f"{name}/")

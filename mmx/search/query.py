@@ -7,11 +7,16 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from mmx.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy
+    from torch import Tensor
+
+Vectors = TypeVar("Vectors", "numpy.ndarray", "Tensor")
+"""What is asked is encoded by torch or by something else, and the sum is the same."""
 
 SIGN = re.compile(r"(?:^|(?<=\s))[+-](?=\s|$)")
 WEIGHT = re.compile(r"^(\d+(?:\.\d+)?|\.\d+)\s*:(?!\d)")
@@ -87,13 +92,14 @@ def _is_picture(text: str, suffixes: Collection[str]) -> bool:
     return Path(text).suffix.lower() in suffixes and (len(text.split()) == 1 or Path(text).is_file())
 
 
-def combine(terms: Sequence[Term], vectors: Tensor, said: str) -> Tensor:
+def combine(terms: Sequence[Term], vectors: Vectors, said: str) -> Vectors:
     """The sum of the terms' vectors [T, D] of unit length -> [1, D], of unit length.
 
     Raises:
         UsageError: when a vector is no direction, or the terms cancel each other out.
     """
-    for term, length in zip(terms, vectors.norm(dim=1).tolist(), strict=True):
+    lengths = (vectors * vectors).sum(-1) ** 0.5
+    for term, length in zip(terms, lengths.tolist(), strict=True):
         if not 0 < length < float("inf"):
             fault = "is zero" if length == 0 else "holds NaN or infinity"
             name = term.text or term.picture
@@ -102,8 +108,8 @@ def combine(terms: Sequence[Term], vectors: Tensor, said: str) -> Tensor:
             )
     if len(terms) == 1 and terms[0].weight > 0:
         return vectors
-    weights = torch.tensor([term.weight for term in terms])
-    summed = (weights[:, None] * vectors).sum(dim=0, keepdim=True)
-    if float(summed.norm()) < CANCELLED * float(weights.abs().sum()):
+    summed = sum(term.weight * vector for term, vector in zip(terms, vectors, strict=True))
+    length = float((summed * summed).sum()) ** 0.5
+    if length < CANCELLED * sum(abs(term.weight) for term in terms):
         raise UsageError(f"the terms of '{said}' cancel each other out. Change a weight.")
-    return summed / summed.norm()
+    return summed[None] / length

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.reporter import Progress, Reporter
-from mmx.search.photos import Photo, digest
+from mmx.search.photos import JUST_NOW_NS, Photo, digest
 from mmx.store.entries import Entry
 from mmx.store.images import date_taken
 from mmx.store.index import Gallery
@@ -23,8 +23,6 @@ SAVE_SECONDS = 30.0
 """After so long unfinished work is saved, so that a kill costs no more than that."""
 SAVE_SHARE = 20
 """Unfinished work is saved no oftener than leaves this many times the writing for the encoding."""
-JUST_NOW_NS = 2_000_000_000
-"""A file changed this shortly before it was listed may change again within one tick of the disk's clock."""
 
 
 @dataclass(frozen=True)

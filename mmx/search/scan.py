@@ -42,7 +42,7 @@ def scan_top_k(
     k = min(k, len(gallery) if allowed is None else int(allowed.sum()))
     found = [_of_one(query, gallery, codes, k, allowed) for query in queries] if k else []
     if not found:
-        return queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64)
+        return queries.new_empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     return torch.stack([scores for scores, _ in found]), torch.stack([rows for _, rows in found])
 
 

@@ -54,6 +54,25 @@ def rows_where(table: pyarrow.Table, condition: str) -> Tensor:
     return _mask(found, len(table), condition)
 
 
+def in_microseconds(time: str, condition: str) -> int:
+    """A date, or a date with a time, as a condition writes it -> microseconds since 1970, as it stands.
+
+    Raises:
+        UsageError: when it is neither.
+    """
+    try:
+        with duckdb.connect(":memory:", config=SHUT) as connection:
+            (found,) = connection.execute("SELECT epoch_us(CAST(? AS TIMESTAMP))", [time]).fetchone()
+    except duckdb.Error:
+        found = None
+    if found is None:
+        raise UsageError(
+            f"--where '{condition}' cannot be read: '{time}' is no date. Write for example: "
+            "\"date > '2024-12-31'\""
+        )
+    return found
+
+
 def _mask(found: dict[str, Sequence[int]], count: int, condition: str) -> Tensor:
     rows = torch.as_tensor(found.get(ROW, [-1]))
     if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:

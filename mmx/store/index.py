@@ -6,12 +6,10 @@ many pictures, and `entries` and `unreadable`, Arrow tables as bytes; its header
 """
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +17,9 @@ from torch import Tensor
 from mmx.core.errors import ArtifactError
 from mmx.store.codes import Codes, round_off
 from mmx.store.entries import Captions, Entries, Entry
+from mmx.store.gallery_header import CHECKED_AT_ONCE, FIRST_VERSION, FORMAT, MANY, VERSION, read_header
 from mmx.store.scope import EVERYTHING, Scope
-from mmx.store.tensors import TensorFile, save_tensors
-
-FORMAT, VERSION, FIRST_VERSION = "mmx-gallery", "2", "1"
-NEEDED = ("source", "fingerprint", "complete", "made_by", "kind", "content", "sums")
-MANY = 50_000
-"""Pictures from which a gallery is scanned through codes."""
-SUMMED_AT_ONCE = 1 << 24
+from mmx.store.tensors import TensorFile, checksum, save_tensors
 
 
 @dataclass(frozen=True)
@@ -72,15 +65,14 @@ class Gallery:
         """
         tensors = {
             "image_vectors": self.image_vectors,
-            "entries": Entries.of(self.entries).to_words(),
-            "unreadable": Entries.of(self.unreadable).to_words(),
+            "entries": torch.from_numpy(Entries.of(self.entries).to_words()),
+            "unreadable": torch.from_numpy(Entries.of(self.unreadable).to_words()),
         }
         if self.text_vectors is not None:
             tensors["text_vectors"] = self.text_vectors
         if len(self.image_vectors) >= MANY:
             codes = round_off(self.image_vectors)
             tensors |= {"codes": codes.codes, "steps": codes.steps}
-        sums = {name: checksum(tensor) for name, tensor in tensors.items()}
         header = {
             "source": self.source,
             "fingerprint": self.fingerprint,
@@ -88,16 +80,16 @@ class Gallery:
             "made_by": self.made_by,
             "scope": dict(self.scope.rules),
             "kind": self.kind,
-            "content": _content(self.image_vectors, sums["image_vectors"]),
-            "sums": sums,
         }
         # Plain ASCII: a path need not be valid UTF-8, and a header must be.
         about = {"format": FORMAT, "version": VERSION, "gallery": json.dumps(header)}
         save_tensors(path, tensors, about)
 
     @classmethod
-    def open(cls, path: Path, fingerprint: str | None = None) -> "Gallery":
+    def open(cls, path: Path, fingerprint: str | None = None, most: int = CHECKED_AT_ONCE) -> "Gallery":
         """A gallery with its vectors memory-mapped; with None made by whatever it was.
+
+        What it lists is compared with its checksum, and its vectors too in a file of at most so many bytes.
 
         Raises:
             ArtifactError: when it is absent, broken, of another version, or made with another fingerprint.
@@ -108,7 +100,7 @@ class Gallery:
             raise ArtifactError(
                 f"'{path}' was made with '{header['fingerprint']}', but what searches now is '{fingerprint}'."
             )
-        entries, unreadable = _entries(file, header)
+        entries, unreadable = _entries(file)
         gallery = cls(
             source=header["source"],
             fingerprint=header["fingerprint"],
@@ -123,8 +115,11 @@ class Gallery:
             codes=Codes(file.read("codes"), file.read("steps")) if "codes" in file.names else None,
         )
         gallery._check(path)
-        if "content" in header:
-            vars(gallery)["content"] = header["content"]
+        if file.sums is not None:
+            vars(gallery)["content"] = _content(gallery.image_vectors, file.sums["image_vectors"])
+        if path.stat().st_size <= most:
+            for name in file.names:
+                file.check(name)
         return gallery
 
     def _check(self, path: Path) -> None:
@@ -143,58 +138,24 @@ class Gallery:
                 )
 
 
-def read_header(file: TensorFile) -> dict[str, Any]:
-    """What the header of a gallery says.
-
-    Raises:
-        ArtifactError: when it is no gallery, or of another version.
-    """
-    found = (file.metadata.get("format"), file.metadata.get("version"))
-    if found == (FORMAT, FIRST_VERSION):
-        return _first_header(file)
-    if found != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{file.path}' is '{found[0]}' of version '{found[1]}', not '{FORMAT}' of version '{VERSION}'."
-        )
-    try:
-        header = json.loads(file.metadata["gallery"])
-        Scope(dict(header["scope"]))
-        return {**header, **{name: header[name] for name in NEEDED}}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"'{file.path}' has a header that cannot be read ({error}).") from error
-
-
-def checksum(tensor: Tensor) -> int:
-    """CRC-32 of the numbers as they lie on the disk."""
-    data, found = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy(), 0
-    for start in range(0, len(data), SUMMED_AT_ONCE):
-        found = zlib.crc32(data[start : start + SUMMED_AT_ONCE], found)
-    return found
-
-
 def _content(vectors: Tensor, sum: int) -> str:
     return f"{len(vectors)}-{sum:08x}"
 
 
-def _entries(file: TensorFile, header: Mapping[str, Any]) -> tuple[Entries, Entries]:
+def _entries(file: TensorFile) -> tuple[Entries, Entries]:
+    # Arrow believes what it reads: bytes that changed could lead it out of its memory.
+    for name in ("entries", "unreadable"):
+        if name in file.names:
+            file.check(name)
     try:
-        if "sums" not in header:
+        if file.metadata["version"] == FIRST_VERSION:
             return _first_entries(file)
-        return Entries.from_words(file.read("entries")), Entries.from_words(file.read("unreadable"))
+        return (
+            Entries.from_words(file.read("entries").numpy()),
+            Entries.from_words(file.read("unreadable").numpy()),
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"the entries of '{file.path}' cannot be read ({error}).") from error
-
-
-def _first_header(file: TensorFile) -> dict[str, Any]:
-    """Of a gallery of the first version, which said less; it held the whole folder."""
-    return {
-        "source": json.loads(f'"{file.metadata.get("source", "")}"'),
-        "fingerprint": file.metadata.get("fingerprint"),
-        "complete": file.metadata.get("complete") == "true",
-        "made_by": None,
-        "scope": dict(EVERYTHING.rules),
-        "kind": "exact",
-    }
 
 
 def _first_entries(file: TensorFile) -> tuple[Entries, Entries]:

@@ -1,5 +1,6 @@
 """The indexes of a folder of photos: what is added to them, removed from them, and brought up to date."""
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Sequence
@@ -19,20 +20,22 @@ from mmx.store.index import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import WHOLE, Scope
 from mmx.store.second_look import SecondLooks
-from mmx.store.shipped import shipped_run
 from mmx.workflows.compressed import APPROXIMATION, EXACT
-from mmx.workflows.galleries import GALLERY, SECOND_LOOK, FolderIndex, folder_index
+from mmx.workflows.galleries import GALLERY, SECOND_LOOK, FolderIndex, folder_index, index_folder
+from mmx.workflows.index_address import is_address, maker_of
+from mmx.workflows.index_copy import read_gallery, remove_index, write_gallery
 from mmx.workflows.index_places import IndexPlace, places_of, said_maker
-from mmx.workflows.matcher import Matcher, open_matcher
+from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
-from mmx.workflows.searcher import open_searcher
+from mmx.workflows.searcher import open_maker, open_searcher
 
 
 @dataclass(frozen=True)
 class IndexSettings:
     """A folder of photos, and by what it is encoded."""
 
-    folder: Path
+    folder: Path | str
+    """Or, as text, the address of an index of one."""
     names: tuple[str, ...] = ()
     """Files and folders below it; none for all of it."""
     run: Path | None = None
@@ -46,7 +49,12 @@ class IndexSettings:
     @property
     def root(self) -> Path:
         """The folder's absolute name."""
-        return self.folder.expanduser().absolute()
+        return Path(self.folder).expanduser().absolute()
+
+    @property
+    def address(self) -> str | None:
+        """Of an index that is named itself."""
+        return str(self.folder) if is_address(str(self.folder)) else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,11 @@ def add(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
         ResourceError: when the index cannot be written.
     """
     _check(settings)
+    if settings.address is not None:
+        raise UsageError(
+            f"photos are added to the index of their folder: mmx index add DIR; then mmx index copy DIR "
+            f"{settings.address}"
+        )
     if not settings.root.is_dir():
         raise DataError(f"'{shown(str(settings.root))}' is not a folder. Name a folder of photos.")
     names = [_name_below(settings.root, name) for name in settings.names] or [WHOLE]
@@ -93,13 +106,16 @@ def add(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
 
 
 def refresh(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
-    """Bring every index of a folder up to date, each by what made it; or the one of a run or model.
+    """Bring every index of a folder up to date, each by what made it; or the one of a run or model; or one at
+    an address, together with the index of its folder in the home.
 
     Raises:
         ArtifactError: when there is none, or what made one is gone or has changed.
         ResourceError: when an index cannot be written.
     """
     _check(settings)
+    if settings.address is not None:
+        return [_refreshed_copy(settings.address, settings, reporter)]
     places = places_of(settings.home, settings.root)
     if settings.run is None and settings.model is None:
         return [_changed(_maker(place, settings), settings, reporter) for place in places]
@@ -121,6 +137,8 @@ def remove(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
         ArtifactError: when there is no index.
         ResourceError: when an index cannot be written.
     """
+    if settings.address is not None:
+        return [_removed_from_copy(settings.address, settings, reporter)]
     names = [_name_below(settings.root, name) for name in settings.names] or [WHOLE]
     return [_removed(place, names, reporter) for place in places_of(settings.home, settings.root)]
 
@@ -144,27 +162,8 @@ def _matcher(settings: IndexSettings, reporter: Reporter) -> Matcher:
 
 
 def _maker(place: IndexPlace, settings: IndexSettings) -> Matcher:
-    """What made an index, opened again."""
-    made_by = place.made_by
-    if made_by is None:
-        raise ArtifactError(
-            f"the index in '{place.folder}' is of an earlier version and does not say what made it. Name it: "
-            "--run NAME or --model NAME"
-        )
-    run = made_by.get("run")
-    if run is not None and not Path(run).exists() and shipped_run() is not None:
-        # A package that was installed anew lies elsewhere; its fingerprint tells whether it is the same run.
-        run = str(shipped_run())
-    matcher = open_matcher(
-        None if run is None else Path(run), made_by.get("model"), settings.home, settings.device
-    )
-    if matcher.fingerprint != place.fingerprint:
-        raise ArtifactError(
-            f"the index of '{shown(place.source)}' was made by '{said_maker(made_by)}' with fingerprint "
-            f"'{place.fingerprint}', and that has '{matcher.fingerprint}' now. Make another: mmx index "
-            "add DIR"
-        )
-    return matcher
+    about = place.made_by, place.fingerprint, place.source
+    return open_maker(*about, settings.home, settings.device)
 
 
 def _changed(
@@ -191,26 +190,83 @@ def _told(index: FolderIndex) -> IndexChange:
     )
 
 
+def _refreshed_copy(address: str, settings: IndexSettings, reporter: Reporter) -> IndexChange:
+    """The folder's own index is brought up to date, and what differs is copied; where the home has none, it
+    begins with what is at the address, so that nothing is encoded twice.
+    """
+    made_by, fingerprint, source = maker_of(address)
+    if settings.run is None and settings.model is None:
+        matcher = open_maker(made_by, fingerprint, source, settings.home, settings.device)
+    else:
+        matcher = _matcher(settings, reporter)
+    if matcher.fingerprint != fingerprint:
+        raise ArtifactError(
+            f"'{address}' was made with '{fingerprint}', and '{matcher.name}' has '{matcher.fingerprint}'."
+        )
+    if not (index_folder(settings.home, source, fingerprint) / GALLERY).exists():
+        write_gallery(source, read_gallery(address, settings.home), settings.home, None, reporter)
+    index = folder_index(matcher, Path(source), settings.home, reporter, settings.rebuild)
+    kind, recall, _ = write_gallery(address, index.gallery, settings.home, settings.kind, reporter)
+    return dataclasses.replace(_told(index), kind=kind, recall=recall)
+
+
+def _removed_from_copy(address: str, settings: IndexSettings, reporter: Reporter) -> IndexChange:
+    """All of an index, or some of its pictures; the index of the folder in the home stays as it is."""
+    if not settings.names:
+        source, maker, pictures = remove_index(address)
+        return IndexChange(source, maker, 0, 0, 0, pictures, 0, EXACT)
+    gallery = read_gallery(address, settings.home)
+    names = [_name_below(Path(gallery.source), name) for name in settings.names]
+    less, gone = _without(gallery, names)
+    if not less.entries:
+        raise UsageError(f"that is all of '{address}'. Remove the index: mmx index remove {address}")
+    kind, recall, _ = write_gallery(address, less, settings.home, None, reporter)
+    return _told_less(less, gone, kind, recall)
+
+
 def _removed(place: IndexPlace, names: Sequence[str], reporter: Reporter) -> IndexChange:
     with one_writer(place.folder, reporter):
-        gallery = Gallery.open(place.folder / GALLERY)
-        scope = gallery.scope
-        for name in names:
-            scope = scope.with_rule(name, False)
-        rows = [row for row, entry in enumerate(gallery.entries) if scope.covers(entry.id)]
-        faulty = [entry for entry in gallery.unreadable if scope.covers(entry.id)]
-        gone = len(gallery.entries) + len(gallery.unreadable) - len(rows) - len(faulty)
-        if not gone and WHOLE not in names:
-            raise _nothing_of(names, gallery)
+        less, gone = _without(Gallery.open(place.folder / GALLERY), names)
         if WHOLE in names:
             (place.folder / GALLERY).unlink()
         else:
-            _without_others(gallery, rows, faulty, scope).save(place.folder / GALLERY)
+            less.save(place.folder / GALLERY)
         (place.folder / APPROXIMATION).unlink(missing_ok=True)
-        kept = {gallery.entries[row].digest for row in rows}
-        SecondLooks(place.folder / SECOND_LOOK).remove_others(kept)
-    about = (shown(gallery.source), said_maker(gallery.made_by), len(rows), 0, len(rows), gone, len(faulty))
-    return IndexChange(*about, EXACT)
+        SecondLooks(place.folder / SECOND_LOOK).remove_others({entry.digest for entry in less.entries})
+    return _told_less(less, gone, EXACT)
+
+
+def _told_less(less: Gallery, gone: int, kind: str, recall: dict[str, float] | None = None) -> IndexChange:
+    left = len(less.entries)
+    about = (
+        shown(less.source),
+        said_maker(less.made_by),
+        left,
+        0,
+        left,
+        gone,
+        len(less.unreadable),
+        kind,
+        recall,
+    )
+    return IndexChange(*about)
+
+
+def _without(gallery: Gallery, names: Sequence[str]) -> tuple[Gallery, int]:
+    """A gallery without what is named, and how many pictures went.
+
+    Raises:
+        UsageError: when nothing of it is in there.
+    """
+    scope = gallery.scope
+    for name in names:
+        scope = scope.with_rule(name, False)
+    rows = [row for row, entry in enumerate(gallery.entries) if scope.covers(entry.id)]
+    faulty = [entry for entry in gallery.unreadable if scope.covers(entry.id)]
+    gone = len(gallery.entries) + len(gallery.unreadable) - len(rows) - len(faulty)
+    if not gone and WHOLE not in names:
+        raise _nothing_of(names, gallery)
+    return _without_others(gallery, rows, faulty, scope), gone
 
 
 def _without_others(gallery: Gallery, rows: list[int], faulty: list[Entry], scope: Scope) -> Gallery:

@@ -1,7 +1,7 @@
 """What is known of the indexes of a folder, and whether they are whole."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ from mmx.core.reporter import Reporter
 from mmx.search.approximate import LEAST_ROWS
 from mmx.search.photos import digest, find_photos
 from mmx.store.approximation import Approximation
-from mmx.store.images import IMAGE_SUFFIXES
-from mmx.store.index import Gallery, checksum, read_header
+from mmx.store.image_paths import IMAGE_SUFFIXES
+from mmx.store.index import Gallery
+from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import APPROXIMATION, EXACT
 from mmx.workflows.galleries import GALLERY
+from mmx.workflows.index_address import has_keeper, is_address, keeper_of
+from mmx.workflows.index_copy import read_gallery
 from mmx.workflows.index_places import IndexPlace, broken_places, places_of, said_maker
 from mmx.workflows.search_settings import shown
 
@@ -34,42 +37,59 @@ class IndexState:
     pictures: int
     unreadable: int
     width: int
-    bytes: int
+    bytes: int | None
+    """None where a server keeps it."""
     complete: bool
     kind: str
-    recall: dict[str, float] | None
-    """Of a compressed index, as measured when it was built."""
-    candidates: int | None
     removed: tuple[str, ...]
     """What was removed and stays out."""
     path: str
+    """Or its address."""
+    recall: dict[str, float] | None = None
+    """Of a compressed index or a copy in Milvus, as measured when it was made."""
+    candidates: int | None = None
+    """That are looked at for ten hits."""
     problems: tuple[str, ...] | None = None
     """What is wrong with it; None where nobody looked."""
     outdated: int | None = None
-    """Photos that are new, changed or gone since; None where nobody looked."""
+    """Photos that are new, changed or gone since; None where nobody looked, or the folder is not here."""
+
+    @property
+    def mended_by(self) -> str:
+        """The command that finishes or mends it."""
+        if has_keeper(self.path):
+            copied = f"mmx index copy SRC {self.path}"
+            return f"mmx index remove {self.path}, then {copied}" if self.complete else copied
+        return f"mmx index refresh {self.folder}" + (" --rebuild" if self.problems else "")
 
     def as_document(self) -> dict[str, Any]:
         """What --json shows of it."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def info(folder: Path, home: Home) -> list[IndexState]:
-    """What is known of the indexes of a folder.
+def info(place: Path | str, home: Home) -> list[IndexState]:
+    """What is known of the indexes of a folder, or of the one at an address.
 
     Raises:
+        UsageError: when it is no address.
         ArtifactError: when there is none, or one cannot be read.
     """
-    return [_state(place) for place in places_of(home, folder.expanduser().absolute())]
+    if is_address(str(place)):
+        return [_state_at(str(place))]
+    return [_state(place) for place in places_of(home, _absolute(place))]
 
 
-def verify(folder: Path, home: Home, reporter: Reporter) -> list[IndexState]:
+def verify(place: Path | str, home: Home, reporter: Reporter) -> list[IndexState]:
     """The same, with every checksum, vector and photo looked at.
 
     Raises:
+        UsageError: when it is no address.
         ArtifactError: when there is none.
         DataError: when the folder is gone.
     """
-    root = folder.expanduser().absolute()
+    if is_address(str(place)):
+        return [_verified_at(str(place), home, reporter)]
+    root = _absolute(place)
     for path in broken_places(home):
         reporter.warn(
             f"'{path}' cannot be read. If it was the index of '{root}', the next search makes it again."
@@ -77,9 +97,26 @@ def verify(folder: Path, home: Home, reporter: Reporter) -> list[IndexState]:
     return [_verified(place, root, reporter) for place in places_of(home, root)]
 
 
+def _absolute(place: Path | str) -> Path:
+    return Path(place).expanduser().absolute()
+
+
 def _state(place: IndexPlace, **found: Any) -> IndexState:
-    gallery = Gallery.open(place.folder / GALLERY)
+    # a damaged one is told of too; `verify` is what reads every byte
+    gallery = Gallery.open(place.folder / GALLERY, most=0)
     about = _approximation(place, gallery)
+    return _state_of(
+        gallery,
+        str(place.folder),
+        _bytes(place.folder),
+        EXACT if about is None else about.kind,
+        recall=None if about is None else dict(about.recall),
+        candidates=None if about is None else about.candidates,
+        **found,
+    )
+
+
+def _state_of(gallery: Gallery, path: str, size: int, kind: str = EXACT, **found: Any) -> IndexState:
     return IndexState(
         folder=shown(gallery.source),
         made_by=said_maker(gallery.made_by),
@@ -87,15 +124,61 @@ def _state(place: IndexPlace, **found: Any) -> IndexState:
         pictures=len(gallery.entries),
         unreadable=len(gallery.unreadable),
         width=gallery.image_vectors.shape[1],
-        bytes=sum(file.stat().st_size for file in place.folder.rglob("*") if file.is_file()),
+        bytes=size,
         complete=gallery.complete,
-        kind=EXACT if about is None else about.kind,
-        recall=None if about is None else dict(about.recall),
-        candidates=None if about is None else about.candidates,
-        removed=tuple(shown(name) for name, is_in in gallery.scope.rules.items() if not is_in),
-        path=str(place.folder),
+        kind=kind,
+        removed=_removed(gallery.scope),
+        path=path,
         **found,
     )
+
+
+def _state_at(address: str, **found: Any) -> IndexState:
+    if not has_keeper(address):
+        path = Path(address).expanduser().absolute()
+        return _state_of(Gallery.open(path), str(path), _bytes(path), **found)
+    header = keeper_of(address).header_at(address)
+    return IndexState(
+        folder=shown(header.source),
+        made_by=said_maker(header.made_by),
+        fingerprint=header.fingerprint,
+        pictures=header.pictures,
+        unreadable=len(header.unreadable),
+        width=header.width,
+        bytes=None if "://" in address else _bytes(Path(address).expanduser()),
+        complete=not header.writing,
+        kind=header.kind,
+        recall=header.recall and dict(header.recall),
+        candidates=header.effort or None,
+        removed=_removed(header.scope),
+        path=address,
+        **found,
+    )
+
+
+def _verified_at(address: str, home: Home, reporter: Reporter) -> IndexState:
+    """What an address says, compared with the folder as well, if that is on this machine."""
+    state = _state_at(address)
+    if not state.complete:
+        return replace(state, problems=("it is being written, or its writing was broken off",))
+    try:
+        gallery = read_gallery(address, home)
+    except ArtifactError as error:
+        return replace(state, problems=(str(error),))
+    problems = [*_vectors(gallery), *_names(gallery)]
+    if not has_keeper(address):
+        problems += _sums(Path(address).expanduser())
+    folder = Path(gallery.source)
+    outdated = _outdated(gallery, folder, reporter) if folder.is_dir() else None
+    return replace(state, problems=tuple(problems), outdated=outdated)
+
+
+def _bytes(place: Path) -> int:
+    return sum(file.stat().st_size for file in (place, *place.rglob("*")) if file.is_file())
+
+
+def _removed(scope: Scope) -> tuple[str, ...]:
+    return tuple(shown(name) for name, is_in in scope.rules.items() if not is_in)
 
 
 def _approximation(place: IndexPlace, gallery: Gallery) -> Approximation | None:
@@ -109,7 +192,7 @@ def _approximation(place: IndexPlace, gallery: Gallery) -> Approximation | None:
 
 def _verified(place: IndexPlace, root: Path, reporter: Reporter) -> IndexState:
     try:
-        gallery = Gallery.open(place.folder / GALLERY)
+        gallery = Gallery.open(place.folder / GALLERY, most=0)
     except ArtifactError as error:
         raise ArtifactError(f"{error} Search again, and it is made again.") from error
     problems = [*_sums(place.folder / GALLERY), *_vectors(gallery), *_names(gallery)]
@@ -120,13 +203,13 @@ def _verified(place: IndexPlace, root: Path, reporter: Reporter) -> IndexState:
 
 
 def _sums(path: Path) -> list[str]:
-    file = TensorFile(path)
-    sums = read_header(file).get("sums", {})
-    return [
-        f"the bytes of '{name}' are not those that were written"
-        for name, wanted in sums.items()
-        if name not in file.names or checksum(file.read(name)) != wanted
-    ]
+    file, problems = TensorFile(path), []
+    for name in file.names:
+        try:
+            file.check(name)
+        except ArtifactError:
+            problems.append(f"the bytes of '{name}' are not those that were written")
+    return problems
 
 
 def _vectors(gallery: Gallery) -> list[str]:

@@ -153,7 +153,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[StubMatcher]:
         matchers.append(StubMatcher())
         return matchers[-1]
 
-    monkeypatch.setattr(workflow, "open_matcher", open_stub)
     monkeypatch.setattr(searcher, "open_matcher", open_stub)
     return matchers
 
