@@ -65,6 +65,18 @@ def extract(
     as_embedding: Annotated[
         bool, typer.Option("--as-embedding", help="Image and text vectors share one space (CLIP's outputs).")
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option("--engine", help="local: this process; ray: actors of Ray, the very same files."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            help="Cluster of Ray, host:port or auto, whose machines share the home; by default one of this "
+            "machine's own.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     workers: Annotated[
         int | None,
@@ -82,6 +94,8 @@ def extract(
         splits=tuple(split or ()),
         home=Home.find(home),
         device=device,
+        engine=engine,
+        address=address,
         batch_size=batch_size,
         workers=workers,
         shard=shard,

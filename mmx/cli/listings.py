@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from mmx.cli.options import HomeOption, JsonOption
-from mmx.cli.report import print_json, print_table
+from mmx.cli.report import RichReporter, print_json, print_table
 from mmx.core.home import Home
 
 if TYPE_CHECKING:
-    from mmx.workflows.listings import RunRow
+    from mmx.workflows.listings import PluginRow, RunRow
 
 
 def methods(json: JsonOption = False) -> None:
@@ -17,8 +17,12 @@ def methods(json: JsonOption = False) -> None:
     rows = workflow.list_methods()
     if json:
         return print_json({"schema": "mmx.methods/1", "methods": workflow.as_documents(rows)})
-    cells = [(row.name, row.summary, ", ".join(row.tasks), ", ".join(row.presets)) for row in rows]
-    return print_table("methods", ("name", "what it is", "tasks", "presets"), cells)
+    cells = [
+        (row.name, row.summary, ", ".join(row.tasks), ", ".join(row.presets), row.origin or "mmx")
+        for row in rows
+    ]
+    print_table("methods", ("name", "what it is", "tasks", "presets", "from"), cells)
+    return _warn_of_broken(workflow.list_plugins())
 
 
 def datasets(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -28,8 +32,12 @@ def datasets(home: HomeOption = None, json: JsonOption = False) -> None:
     rows = workflow.list_datasets(Home.find(home))
     if json:
         return print_json({"schema": "mmx.datasets/1", "datasets": workflow.as_documents(rows)})
-    cells = [(row.name, row.summary, "damaged" if row.damage else _counts(row.prepared)) for row in rows]
-    return print_table("datasets", ("name", "what it is", "prepared"), cells)
+    cells = [
+        (row.name, row.summary, "damaged" if row.damage else _counts(row.prepared), row.origin or "mmx")
+        for row in rows
+    ]
+    print_table("datasets", ("name", "what it is", "prepared", "from"), cells)
+    return _warn_of_broken(workflow.list_plugins())
 
 
 def runs(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -50,11 +58,20 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
     found = workflow.examine(Home.find(home))
     if json:
         return print_json({"schema": "mmx.doctor/1", **found})
-    packages = found.pop("packages")
+    packages, plugins = found.pop("packages"), found.pop("plugins")
     cells = [(name.replace("_", " "), value) for name, value in found.items()]
-    return print_table(
-        "doctor", ("what", "found"), cells + [(name, version or "-") for name, version in packages.items()]
-    )
+    cells += [(name, version or "-") for name, version in packages.items()]
+    cells += [
+        (f"{row['group']}: {row['name']}", row["problem"] or f"from {row['origin']}") for row in plugins
+    ]
+    return print_table("doctor", ("what", "found"), cells)
+
+
+def _warn_of_broken(plugins: "list[PluginRow]") -> None:
+    """Say in a line each which plug-ins are not in the list."""
+    for plugin in plugins:
+        if plugin.problem:
+            RichReporter().warn(plugin.problem)
 
 
 def _reached(row: "RunRow") -> str:

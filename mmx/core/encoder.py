@@ -3,7 +3,8 @@
 Shapes: B images or captions, P patches, R regions, L tokens, F width, D width of the shared space.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -63,3 +64,13 @@ class TextEncoder(Protocol):
         """[B, L] int64, [B, L] bool -> text_features [B, F], token_features [B, L, F] (and text_embedding
         [B, D]); of a shared space, with `project=True`, token_embedding [B, L, D] too.
         """
+
+
+@dataclass(frozen=True)
+class EncoderMaker:
+    """An encoder that another package brings; it is named `plugin:NAME`."""
+
+    modalities: tuple[str, ...]
+    """`image`, `text` or both."""
+    load: "Callable[[str, str], ImageEncoder | TextEncoder]"
+    """(name in full, modality) -> an `nn.Module` in evaluation mode on the CPU."""

@@ -28,20 +28,23 @@ def reachable(url: str) -> bool:
         else urllib.request.getproxies().get(parts.scheme)
     )
     asked = urlsplit(proxy if proxy is None or "://" in proxy else f"http://{proxy}") if proxy else parts
-    answers: list[bool] = []
+    return answers(asked.hostname or "", asked.port or PORTS.get(asked.scheme, 443))
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether somebody takes a connection there, within PATIENCE."""
+    heard: list[bool] = []
     # a look-up of a name has no time limit of its own, so it is left behind in a thread
-    asking = threading.Thread(
-        target=lambda: answers.append(_connects(asked.hostname, asked.port, asked.scheme))
-    )
+    asking = threading.Thread(target=lambda: heard.append(_connects(host, port)))
     asking.daemon = True
     asking.start()
     asking.join(PATIENCE)
-    return bool(answers and answers[0])
+    return bool(heard and heard[0])
 
 
-def _connects(host: str | None, port: int | None, scheme: str) -> bool:
+def _connects(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host or "", port or PORTS.get(scheme, 443)), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=PATIENCE).close()
     except OSError:
         return False
     return True

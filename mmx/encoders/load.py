@@ -2,8 +2,8 @@
 
 A name says where the weights come from: `hub:openai/clip-vit-base-patch32`, `torchvision:resnet50`,
 `file:FOLDER`,
-`package:NAME` (weights inside a registry package) or `random:KIND` (a tiny twin for tests). Features made
-elsewhere bear
+`package:NAME` (weights inside a registry package), `random:KIND` (a tiny twin for tests) or `plugin:NAME`
+(an encoder that another package brings). Features made elsewhere bear
 `import:NAME`; they have vectors but no network. This file is the one that imports an encoder family only when
 it is asked
 for, so that a sentence encoder does not load an image library.
@@ -16,8 +16,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmx.core.discover import find_plugin
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.names import canonical, unknown
+from mmx.core.plugins import Plugin, plugins
 from mmx.core.tower import MODALITIES, Lora
 
 if TYPE_CHECKING:
@@ -62,7 +64,11 @@ KINDS = {
     "text": ("bert", "distilbert", "roberta", "clip", "siglip"),
 }
 """Model types of a transformers configuration that are known."""
-SOURCES = ("hub", "torchvision", "file", "package", "random", "import")
+SOURCES = ("hub", "torchvision", "file", "package", "random", "plugin", "import")
+PLUGINS = "mmx.encoders"
+FACE = ("modality", "name", "width", "embedding_width", "fingerprint")
+FACES = {"image": ("view",), "text": ("tokenize",)}
+"""What engines read of every encoder, and of one of each modality."""
 LISTING = "mmx extract --help"
 
 
@@ -78,11 +84,13 @@ def resolve_name(name: str, modality: str) -> str:
             raise unknown("source of encoders", source, SOURCES, LISTING)
         if not rest:
             raise UsageError(f"'{name}' names no encoder. Write {source}:NAME.")
-        return f"{source}:{canonical(rest)}" if source in ("package", "random") else name
+        return f"{source}:{canonical(rest)}" if source in ("package", "random", "plugin") else name
     if canonical(name) not in ALIASES:
-        raise unknown(
-            "encoder", name, ALIASES, f"{LISTING}. In full: hub:REPO, torchvision:NAME, file:FOLDER"
-        )
+        brought = [plugin.name for plugin in plugins(PLUGINS)]
+        if canonical(name) in brought:
+            return f"plugin:{canonical(name)}"
+        known = [*ALIASES, *brought]
+        raise unknown("encoder", name, known, f"{LISTING}. In full: hub:REPO, torchvision:NAME, file:FOLDER")
     meant = ALIASES[canonical(name)]
     if modality not in meant:
         raise UsageError(
@@ -108,6 +116,8 @@ def modalities_of(name: str) -> tuple[str, ...]:
         return ("image",)
     if source == "random":
         return _found(name, rest, RANDOM)
+    if source == "plugin":
+        return _plugin(rest).load().modalities
     if source == "import":
         raise UsageError(f"'{name}' holds features made elsewhere and has no network. Give it with --import.")
     return _found(name, _model_type(_folder(full)), KINDS)
@@ -155,10 +165,13 @@ def load_encoder(name: str, modality: str) -> "ImageTower | RegionTower | TextTo
         UsageError: for an unknown name or the wrong modality.
         ArtifactError: when weights are missing, broken or out of reach.
         MissingExtraError: when a package that holds the weights is not installed.
+        PluginError: when another package brings it, and it cannot be used.
     """
     full = resolve_name(name, modality)
     if modality not in modalities_of(full):
         raise UsageError(f"'{name}' reads no {modality}s. Name another encoder for them.")
+    if full.startswith("plugin:"):
+        return _load_plugin(full, modality)
     return _load_image(full) if modality == "image" else _load_text(full)
 
 
@@ -208,6 +221,25 @@ def _load_text(full: str) -> "TextTower":
 
     folder = _folder(full, "text")
     return load_text_folder(full, folder, _model_type(folder))
+
+
+def _load_plugin(full: str, modality: str) -> "ImageTower | TextTower":
+    plugin = _plugin(full.partition(":")[2])
+    maker = plugin.load()
+    with plugin.guard():
+        encoder = maker.load(full, modality)
+    lacks = [part for part in (*FACE, *FACES[modality]) if not hasattr(encoder, part)]
+    if lacks:
+        raise plugin.broken(f"its encoder lacks {', '.join(lacks)}")
+    return encoder
+
+
+def _plugin(name: str) -> Plugin:
+    found = find_plugin(PLUGINS, name, ALIASES)
+    if found is None:
+        known = [plugin.name for plugin in plugins(PLUGINS)]
+        raise unknown("encoder of a plug-in", name, known, "mmx doctor")
+    return found
 
 
 def _folder(full: str, modality: str = "image") -> Path:

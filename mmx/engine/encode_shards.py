@@ -44,6 +44,18 @@ class Job:
         """The records of a shard."""
         return self.records[header.first : header.first + header.count]
 
+    def items(self, header: ShardHeader) -> int:
+        """Images or captions of a shard."""
+        counted = self.encoder.modality == "text"
+        return sum(len(record.captions) for record in self.of(header)) if counted else header.count
+
+    def bar(self, headers: Sequence[ShardHeader], reporter: Reporter):  # noqa: ANN201
+        """A context manager that yields the Progress of making some shards."""
+        unit = "captions" if self.encoder.modality == "text" else "images"
+        return reporter.progress(
+            f"{headers[0].split} {self.encoder.name}", sum(map(self.items, headers)), unit
+        )
+
 
 def image_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -> Iterator[dict[str, Tensor]]:
     """For each shard [n, ...] float16 by field, pictures decoded beside the network.
@@ -52,8 +64,7 @@ def image_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -
         DataError: for a picture that cannot be read.
     """
     records = [record for header in headers for record in job.of(header)]
-    title = f"{headers[0].split} {job.encoder.name}"
-    with reporter.progress(title, len(records), "images") as bar, closing(_decoded(job, records)) as pictures:
+    with job.bar(headers, reporter) as bar, closing(_decoded(job, records)) as pictures:
         for header in headers:
             yield _image_tensors(job, header, pictures, bar)
 
@@ -61,8 +72,7 @@ def image_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -
 def text_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -> Iterator[dict[str, Tensor]]:
     """For each shard [c, F] or [L, F] float16 by field, and the offsets."""
     counts = [[len(record.captions) for record in job.of(header)] for header in headers]
-    title = f"{headers[0].split} {job.encoder.name}"
-    with reporter.progress(title, sum(map(sum, counts)), "captions") as bar:
+    with job.bar(headers, reporter) as bar:
         for header, caption_counts in zip(headers, counts, strict=True):
             captions = [caption for record in job.of(header) for caption in record.captions]
             yield _text_tensors(job, header, captions, bar) | {"caption_offsets": offsets_of(caption_counts)}

