@@ -38,7 +38,14 @@ HOMES_OF_LIBRARIES = {
     "datasets": {"store"},
     "safetensors": {"store", "encoders"},
     "accelerate": {"engine"},
+    "onnx": {"engine"},
+    "onnxruntime": {"encoders"},
+    "tokenizers": {"encoders"},
+    "ray": {"engine"},
     "faiss": {"search"},
+    "pymilvus": {"search"},
+    "milvus_lite": {"search"},
+    "grpc": {"search"},
     "duckdb": {"search"},
     "fastapi": {"web"},
     "uvicorn": {"cli"},
@@ -48,14 +55,21 @@ HOMES_OF_LIBRARIES = {
 }
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "tools", "types"}
 # these load what is heavy when it is needed; concepts.py a tagger, the first time a corpus is counted;
-# own_data.py torch, for a folder of vectors
+# own_data.py torch, for a folder of vectors; extract_engine.py Ray and index_address.py Milvus, when they
+# are asked for
 LAZY = {
     "core/device.py",
     "core/discover.py",
     "encoders/load.py",
     "workflows/concepts.py",
+    "workflows/extract_engine.py",
+    "workflows/index_address.py",
     "workflows/own_data.py",
+    "workflows/quick_search.py",
 }
+# what the code of another package raises on import, nobody knows; Ray raises a plain Exception when it does
+# not begin
+FOREIGN = {"core/plugins.py", "engine/ray_cluster.py"}
 
 
 def imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:
@@ -141,7 +155,9 @@ def test_no_pickle_no_print_no_assert_no_bare_except(source: Path) -> None:
         assert not isinstance(node, ast.Assert), f"{source}:{node.lineno}"
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"
-            assert caught not in {"everything", "Exception", "BaseException"}, f"{source}:{node.lineno}"
+            broad = {"everything", "Exception", "BaseException", "(Exception, SystemExit)"}
+            foreign = str(source.relative_to(PACKAGE)) in FOREIGN
+            assert foreign or caught not in broad, f"{source}:{node.lineno}"
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"print", "torch.save", "pickle.load", "pickle.loads"}, (

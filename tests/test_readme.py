@@ -37,6 +37,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "quickstart.sh",
     ROOT / "examples" / "sixth_method" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
 LINES = sorted({line for page in PAGES for line in command_lines(page)})
 

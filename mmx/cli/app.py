@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from mmx import __version__
+from mmx.cli.compare import compare
 from mmx.cli.evaluate import evaluate
+from mmx.cli.export import export
 from mmx.cli.extract import extract
 from mmx.cli.fewshot import fewshot
 from mmx.cli.index import index
 from mmx.cli.listings import datasets, doctor, methods, runs
 from mmx.cli.predict import predict
 from mmx.cli.prepare import prepare
+from mmx.cli.push import push
+from mmx.cli.replay import replay
 from mmx.cli.search import search
 from mmx.cli.serve import serve
 from mmx.cli.train import train
@@ -29,10 +33,14 @@ for command in (
     extract,
     train,
     evaluate,
+    compare,
+    replay,
     search,
     serve,
     fewshot,
     predict,
+    export,
+    push,
     methods,
     datasets,
     runs,
@@ -80,7 +88,8 @@ def main() -> None:
     except MmxError as error:
         if os.environ.get("MMX_DEBUG"):
             traceback.print_exc()
-        sys.stderr.write(f"mmx: {error}\n")
+        if str(error):  # another process says it otherwise
+            sys.stderr.write(f"mmx: {error}\n")
         code = error.exit_code
     except typer.Abort:
         code = Interrupted.exit_code

@@ -5,16 +5,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
 from mmx.cli.report import print_lines, print_table, standard_output
 from mmx.cli.terminal import pictures_in_terminal
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from mmx.workflows.caption_qa import CaptionQaResult
-    from mmx.workflows.search import Hit, SearchResult
+    from mmx.workflows.search_result import Hit, SearchResult
 
 UPPER_HALF = "▀"
 
@@ -67,6 +65,10 @@ def _print_with_pictures(
     paths: Sequence[str],
     right: Sequence[str],
 ) -> None:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
     from mmx.workflows.thumbnails import thumbnail
 
     table = Table(title=title, title_justify="left", show_lines=True)
@@ -79,7 +81,9 @@ def _print_with_pictures(
     standard_output().print(table)
 
 
-def _lines(cells: Sequence[Sequence[tuple[Any, Any]]]) -> list[Text]:
+def _lines(cells: Sequence[Sequence[tuple[Any, Any]]]) -> "list[Text]":
+    from rich.text import Text
+
     return [
         Text.assemble(
             *(

@@ -1,25 +1,20 @@
-"""What mmx shows: bars, remarks and warnings on standard error; tables and JSON on standard output."""
+"""What mmx shows: bars, remarks and warnings on standard error; tables and JSON on standard output.
+
+What draws them is loaded when something is drawn: paths for a pipe need none of it.
+"""
 
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmx.cli.progress_bar import RichProgressBar
 
 
 def plain() -> bool:
@@ -32,8 +27,10 @@ def plain() -> bool:
     )
 
 
-def standard_output() -> Console:
+def standard_output() -> "Console":
     """The console for results; as wide as the terminal, or as the text when there is none."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=False)
 
 
@@ -46,6 +43,9 @@ def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
 ) -> None:
     """A table of text; the columns named in `right` are flushed right."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -60,53 +60,23 @@ def print_lines(*lines: str) -> None:
         sys.stdout.write(line + "\n")
 
 
-class RateColumn(ProgressColumn):
-    """Items a second."""
-
-    def render(self, task: Task) -> Text:
-        """The rate in the task's own unit."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s")
-
-
-class RichProgressBar:
-    """One bar of a RichReporter."""
-
-    def __init__(self, progress: RichProgress, task: Any) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, amount: float = 1) -> None:
-        """Move the bar on."""
-        self._progress.update(self._task, advance=amount)
-
-    def note(self, text: str) -> None:
-        """A few words at the bar's end, such as the loss."""
-        self._progress.update(self._task, note=text)
-
-
 class RichReporter:
     """Tells a person at a terminal how far a job is; without a terminal, says only how it began and ended."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, no_color=plain() or None, highlight=False)
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True, no_color=plain() or None, highlight=False)
 
     @contextmanager
     def progress(
         self, title: str, total: float | None, unit: str, done: float = 0
-    ) -> Iterator[RichProgressBar]:
+    ) -> "Iterator[RichProgressBar]":
         """A bar with rate and time left."""
-        bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=plain(),
-        )
+        from mmx.cli.progress_bar import RichProgressBar, new_bar
+
+        bar = new_bar(self._console, disable=plain())
         with bar:
             task = bar.add_task(title, total=total, completed=done, unit=unit, note="")
             yield RichProgressBar(bar, task)
@@ -119,8 +89,12 @@ class RichReporter:
 
     def info(self, text: str) -> None:
         """A remark."""
+        from rich.text import Text
+
         self._console.print(Text(text), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A warning, in yellow where there is colour."""
+        from rich.text import Text
+
         self._console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)

@@ -1,7 +1,7 @@
 """mmx search: find the pictures that best match a sentence, another picture, or a sum of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from mmx.cli.options import DeviceOption, HomeOption, JsonOption
 from mmx.cli.report import RichReporter, print_json
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+
+if TYPE_CHECKING:
+    from mmx.workflows.search_result import SearchResult
+    from mmx.workflows.search_settings import SearchSettings
 
 DEFAULT_SHEET = Path("mmx-search.png")
 
@@ -28,6 +32,15 @@ def search(
     ] = None,
     folder: Annotated[
         Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index",
+            help="An index of photos by its address: a file of Milvus (PATH.db), a cluster "
+            "(http://HOST:PORT/DATABASE#COLLECTION), a gallery's file (PATH.safetensors). By default it is "
+            "searched with what made it.",
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
@@ -121,19 +134,30 @@ def search(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Encode everything again.")] = False,
     json: JsonOption = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON a hit and nothing else.")] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="What reads the words: torch; onnx, by an export of the run (mmx export RUN --onnx); auto "
+            "takes onnx where it can answer alone, which saves the time to load torch.",
+            envvar="MMX_ENGINE",
+        ),
+    ] = "auto",
     device: DeviceOption = "auto",
     home: HomeOption = None,
 ) -> None:
     """Find the pictures that best match a sentence."""
-    from mmx.workflows import caption_qa as question_workflow
-    from mmx.workflows import search as workflow
+    from mmx.workflows.search_result import as_document
     from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings
 
     if caption_qa is not None:
+        from mmx.workflows import caption_qa as question_workflow
+
         _refuse_beside_a_question(
             {
                 "--image": image,
                 "--in": folder,
+                "--index": index,
                 "--where": where,
                 "--min-score": min_score,
                 "--collapse": collapse or collapse_above,
@@ -145,6 +169,7 @@ def search(
                 "--html": html,
                 "--paths": paths or print0,
                 "--jsonl": jsonl,
+                "--engine onnx": engine == "onnx",
             }
         )
         asked = question_workflow.CaptionQaSettings(
@@ -171,6 +196,7 @@ def search(
             run=run,
             model=model,
             folder=folder,
+            index=index,
             dataset=dataset,
             split=split,
             where=where,
@@ -187,12 +213,13 @@ def search(
             refresh=refresh,
             home=Home.find(home),
             device=device,
+            engine=engine,
         )
         for number, query in _counted(queries)
     ]
-    results = workflow.search_all(asked, RichReporter())
+    results = _answers(asked)
     if json:
-        print_json(workflow.as_document(results))
+        print_json(as_document(results))
     elif jsonl:
         print_json_lines(results)
     elif for_programs:
@@ -201,6 +228,18 @@ def search(
         print_results(results)
     if show:
         _open(results[0].page or results[0].sheet)
+
+
+def _answers(asked: "list[SearchSettings]") -> "list[SearchResult]":
+    """Without torch where that can be, since loading it takes longer than all the rest."""
+    from mmx.workflows.quick_search import quick_search
+
+    found = quick_search(asked, RichReporter())
+    if found is None:
+        from mmx.workflows.search import search_all
+
+        found = search_all(asked, RichReporter())
+    return found
 
 
 def _counted(queries: list[str] | None) -> list[tuple[int | None, str | None]]:

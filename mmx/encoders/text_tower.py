@@ -4,12 +4,14 @@ Shapes: C captions, L tokens, F width, D width of the space shared with an image
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mmx.core.caption_words import CaptionWords
+from mmx.core.errors import UsageError
 from mmx.encoders.blocks import blocks_of
 from mmx.encoders.fingerprint import fingerprint
 
@@ -39,6 +41,9 @@ class Tokenizer(Protocol):
         """Token ids of posts that are cut into words already, and the place among them of the first piece of
         each word; -1 for words that are cut off.
         """
+
+    def save(self, file: Path) -> dict[str, Any]:
+        """Write it for other programs, and tell how a caption is prepared for it."""
 
 
 class TextTower(nn.Module):
@@ -104,3 +109,14 @@ class TextTower(nn.Module):
     def blocks(self) -> list[list[str]]:
         """Prefixes of parameter names, one list a block, from input to output."""
         return blocks_of(self)
+
+
+def save_tokenizer(encoder: nn.Module, file: Path) -> dict[str, Any]:
+    """Write the tokenizer of a text encoder for other programs, and tell how a caption is prepared for it.
+
+    Raises:
+        UsageError: when it cannot be written.
+    """
+    if not isinstance(encoder, TextTower):
+        raise UsageError(f"'{encoder.name}' is of another package, and its tokenizer is not known here.")
+    return encoder._tokenizer.save(file)

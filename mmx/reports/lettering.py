@@ -3,12 +3,13 @@
 import functools
 import math
 import unicodedata
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 from PIL import ImageFont
 
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+# Its letters alone are wanted: to import it takes longer than to draw a sheet.
+FONTS = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
 MAX_LETTERS = 2000
 """Words beyond this are not even measured: no line on a sheet is that long."""
 

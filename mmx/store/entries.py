@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy
 import pyarrow
-import torch
-from torch import Tensor
 
 NAMES = ("id", "path")
 AT_ONCE = 4096
@@ -61,14 +59,14 @@ class Entries(Sequence[Entry]):
         return cls(pyarrow.Table.from_pylist(rows, SCHEMA))
 
     @classmethod
-    def from_words(cls, words: Tensor) -> "Entries":
+    def from_words(cls, words: numpy.ndarray) -> "Entries":
         """Back from `to_words`, without a copy.
 
         Raises:
             ValueError: when the bytes are no table of entries.
         """
         try:
-            with pyarrow.ipc.open_stream(pyarrow.py_buffer(words.numpy().view(numpy.uint8))) as reader:
+            with pyarrow.ipc.open_stream(pyarrow.py_buffer(words.view(numpy.uint8))) as reader:
                 table = reader.read_all()
         except OSError as error:
             raise ValueError(str(error)) from error
@@ -76,14 +74,14 @@ class Entries(Sequence[Entry]):
             raise ValueError(f"its columns are {', '.join(table.schema.names)}")
         return cls(table)
 
-    def to_words(self) -> Tensor:
+    def to_words(self) -> numpy.ndarray:
         """The table as an Arrow stream: [bytes / 8] int64, since Arrow reads nothing that is out of step."""
         sink = pyarrow.BufferOutputStream()
         with pyarrow.ipc.new_stream(sink, SCHEMA) as writer:
             writer.write_table(self.table.combine_chunks())
         data = bytearray(sink.getvalue().to_pybytes())
-        data += bytes(-len(data) % torch.int64.itemsize)
-        return torch.frombuffer(data, dtype=torch.int64)
+        data += bytes(-len(data) % numpy.dtype(numpy.int64).itemsize)
+        return numpy.frombuffer(data, numpy.int64)
 
     @cached_property
     def caption_ends(self) -> numpy.ndarray:

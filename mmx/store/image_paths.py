@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 DRIVE = re.compile(r"^[A-Za-z]:")
 WEB = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 

@@ -7,10 +7,11 @@ import torch
 from mmx.core.errors import UsageError
 from mmx.core.reporter import Reporter
 from mmx.search.calibration import cut_offs
+from mmx.search.gallery_index import LocalIndex
 from mmx.store.calibration import Calibration
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, read_min_score
-from mmx.workflows.searchable import Searchable, split_galleries
+from mmx.workflows.searchable import split_galleries
 
 CALIBRATED_ON = "val"
 
@@ -49,6 +50,7 @@ def _calibration(matcher: Matcher, settings: SearchSettings, reporter: Reporter)
     of_val = replace(
         settings,
         folder=None,
+        index=None,
         dataset=None,
         split=CALIBRATED_ON,
         rebuild=False,
@@ -57,7 +59,7 @@ def _calibration(matcher: Matcher, settings: SearchSettings, reporter: Reporter)
         table=None,
     )
     (gallery,) = split_galleries(matcher, of_val, reporter)
-    owners = Searchable(gallery).owners(torch.arange(len(gallery.captions)), captions=True)
+    owners = LocalIndex(gallery).owners(torch.arange(len(gallery.captions)))
     made = Calibration(
         matcher.fingerprint,
         gallery.source,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmx.core.corpus import Reading
 from mmx.core.record import Record
-from mmx.store.images import IMAGE_SUFFIXES
+from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmx.core.batch import Batch
-from mmx.core.discover import find_method, names
+from mmx.core.discover import find_all
 from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.method import Method
@@ -35,7 +35,7 @@ def explaining_task(method: Method | None, what: str) -> Retrieval:
     task = None if method is None else _explaining(method)
     if task is not None:
         return task
-    able = [name for name in names("mmx.methods") if _explaining(find_method(name)) is not None]
+    able = [name for name, found in find_all("mmx.methods").items() if _explaining(found) is not None]
     raise UsageError(
         f"{what}, which does not tell which word met which region. Methods that do: {', '.join(able)}. "
         f"Train one: mmx train {next(iter(able), 'METHOD')} --dataset NAME"

@@ -1,8 +1,6 @@
 """The galleries that a matcher can search: a split of its own corpus, or any folder of photos."""
 
 import dataclasses
-import hashlib
-import itertools
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,19 +13,21 @@ from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.engine.evaluator import Embeddings
 from mmx.search.approximate import Compressed
-from mmx.search.photos import PhotoFolder, find_photos
+from mmx.search.photos import find_photos
 from mmx.search.refresh import Changes, refresh
 from mmx.store.entries import Entry, with_paths
-from mmx.store.images import IMAGE_SUFFIXES
-from mmx.store.index import Gallery
+from mmx.store.image_paths import IMAGE_SUFFIXES
+from mmx.store.index import Gallery, read_header
 from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
-from mmx.store.scope import EVERYTHING, NOTHING
+from mmx.store.scope import EVERYTHING, NOTHING, Scope
+from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import EXACT, kept_compressed, renew_compressed
+from mmx.workflows.gallery_place import GALLERY, dataset_folder, index_folder, own_galleries
 from mmx.workflows.matcher import Matcher
+from mmx.workflows.photo_faults import tell_of_faults
 
-NAMED_ON_SCREEN = 5
-GALLERY, SECOND_LOOK = "gallery.safetensors", "second-look"
+SECOND_LOOK = "second-look"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,14 @@ def folder_index(
             nothing = torch.empty(0, 0)
             old = dataclasses.replace(old, entries=(), unreadable=(), image_vectors=nothing, complete=False)
         photos = [photo for photo in found.photos if old.scope.covers(photo.id)]
-        _, changes = refresh(photos, old, matcher.encode_images, lambda fresh: fresh.save(path), reporter)
+
+        def save(fresh: Gallery) -> None:
+            if len(old.entries):
+                # What changed on the disk must not be taken over and given a checksum of its own.
+                TensorFile(path).check("image_vectors")
+            fresh.save(path)
+
+        _, changes = refresh(photos, old, matcher.encode_images, save, reporter)
         # As it lies on the disk: memory-mapped, and with its codes.
         gallery = Gallery.open(path, matcher.fingerprint)
         compressed = renew_compressed(place, gallery, matcher, reporter)
@@ -87,7 +94,7 @@ def folder_index(
             f"index of '{folder}': {changes.encoded:,} new or changed, {changes.kept:,} kept, "
             f"{changes.removed:,} removed"
         )
-    _tell_of_faults(folder, found, gallery, reporter)
+    tell_of_faults(folder, found, gallery.unreadable, reporter)
     return FolderIndex(gallery, compressed, changes)
 
 
@@ -159,17 +166,12 @@ def kept_gallery(path: Path, fingerprint: str, reporter: Reporter) -> Gallery | 
         return None
 
 
-def index_folder(home: Home, folder: Path | str, fingerprint: str) -> Path:
-    """Where the gallery of a folder is kept: one place for each matcher."""
-    name = f"{folder}\n{fingerprint}".encode("utf-8", "surrogateescape")
-    return home.indexes / hashlib.sha256(name).hexdigest()[:24]
-
-
 def gallery_folder(matcher: Matcher, manifest: Manifest, home: Home) -> Path:
     """Where the galleries of a corpus are kept: in the run whose corpus it is, else among the indexes."""
-    if matcher.opened is not None and manifest.name == matcher.opened.dataset:
-        return matcher.opened.folder.path / "gallery"
-    return index_folder(home, f"dataset {manifest.name}", matcher.fingerprint)
+    opened = matcher.opened
+    if opened is not None and manifest.name == opened.dataset:
+        return own_galleries(opened.folder.path)
+    return dataset_folder(home, manifest.name, matcher.fingerprint)
 
 
 def _begun(
@@ -178,20 +180,23 @@ def _begun(
     """The gallery so far, with what is asked of it now; unfinished where that is new."""
     add = tuple(add)
     kept = kept_gallery(path, matcher.fingerprint, reporter)
-    old = kept or Gallery(
-        str(folder),
-        matcher.fingerprint,
-        (),
-        torch.empty(0, 0),
-        complete=False,
-        scope=NOTHING if add else EVERYTHING,
-    )
+    scope = (path.exists() and _kept_scope(path)) or (NOTHING if add else EVERYTHING)
+    nothing = torch.empty(0, 0)
+    old = kept or Gallery(str(folder), matcher.fingerprint, (), nothing, complete=False, scope=scope)
     scope = old.scope
     for name in add:
         scope = scope.with_rule(name, True)
     asked = {"scope": scope, "kind": kind or old.kind, "made_by": _made_by(matcher)}
     changed = any(getattr(old, name) != value for name, value in asked.items())
     return dataclasses.replace(old, **asked, complete=old.complete and not changed)
+
+
+def _kept_scope(path: Path) -> Scope | None:
+    """What is in, by the header of a gallery whose vectors are damaged: what was removed stays out."""
+    try:
+        return Scope(read_header(TensorFile(path))["scope"])
+    except ArtifactError:
+        return None
 
 
 def _made_by(matcher: Matcher) -> dict[str, str]:
@@ -217,19 +222,3 @@ def _encoded_split(manifest: Manifest, split: str, fingerprint: str, embeddings:
         image_vectors=embeddings.image.float(),
         text_vectors=embeddings.text[has_picture].float(),
     )
-
-
-def _tell_of_faults(folder: Path, found: PhotoFolder, gallery: Gallery, reporter: Reporter) -> None:
-    if gallery.unreadable:
-        named = ", ".join(
-            f"'{bad.id}' ({bad.reason})" for bad in itertools.islice(gallery.unreadable, NAMED_ON_SCREEN)
-        )
-        more = ", ... (all of them: --json)" if len(gallery.unreadable) > NAMED_ON_SCREEN else ""
-        count = f"{len(gallery.unreadable):,} of {len(found.photos):,}"
-        reporter.warn(f"{count} pictures in '{folder}' cannot be read and are not searched: {named}{more}")
-    if found.foreign_links:
-        named = ", ".join(f"'{name}'" for name in found.foreign_links[:NAMED_ON_SCREEN])
-        more = ", ..." if len(found.foreign_links) > NAMED_ON_SCREEN else ""
-        reporter.warn(
-            f"{len(found.foreign_links):,} links lead out of '{folder}' and were left alone: {named}{more}"
-        )

@@ -17,9 +17,9 @@ from torch import Tensor
 from mmx.core.batch import Batch
 from mmx.core.reporter import Reporter
 from mmx.engine.kept import held, plain
+from mmx.search.gallery_index import GalleryIndex, LocalIndex
 from mmx.store.entries import Entry
 from mmx.store.images import ImageError
-from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
 from mmx.store.second_look import SecondLooks
@@ -93,12 +93,13 @@ def joined(kept: Sequence[Kept], device: torch.device) -> Kept:
 
 
 def photos_of_folder(
-    matcher: Matcher, settings: SearchSettings, gallery: Gallery, reporter: Reporter
+    matcher: Matcher, settings: SearchSettings, index: GalleryIndex, reporter: Reporter
 ) -> LookedPictures:
     """The photos of a folder, known by their content."""
-    folder = settings.folder.expanduser().absolute()
-    looks = SecondLooks(index_folder(settings.home, folder, matcher.fingerprint) / SECOND_LOOK)
-    looks.remove_others(set() if settings.rebuild else {entry.digest for entry in gallery.entries})
+    looks = SecondLooks(index_folder(settings.home, index.source, matcher.fingerprint) / SECOND_LOOK)
+    if settings.folder is not None and isinstance(index, LocalIndex):
+        # The folder's own index says what is there; a copy of it may be older.
+        looks.remove_others(set() if settings.rebuild else {entry.digest for entry in index.gallery.entries})
 
     def read(entries: Sequence[Entry]) -> Batch:
         return matcher.read_image(Path(entries[0].path))
@@ -107,7 +108,7 @@ def photos_of_folder(
 
 
 def pictures_of_split(
-    matcher: Matcher, settings: SearchSettings, gallery: Gallery, reporter: Reporter
+    matcher: Matcher, settings: SearchSettings, index: LocalIndex, reporter: Reporter
 ) -> LookedPictures:
     """The pictures of one split of a corpus, as the run reads them; where it reads features that are stored,
     nothing more is kept.
@@ -117,7 +118,7 @@ def pictures_of_split(
     """
     opened = matcher.opened
     device = next(opened.model.parameters()).device
-    dataset, _, split = gallery.source.rpartition(" ")
+    dataset, _, split = index.source.rpartition(" ")
     manifest = Manifest.open(settings.home.dataset(dataset))
     images = read_by_run(opened, manifest, split, device, reporter).images(split)
     rows = {record.id: row for row, record in enumerate(manifest.split(split))}
@@ -127,11 +128,11 @@ def pictures_of_split(
         return Batch(**images.read(wanted, None)).to(device)
 
     def key(entry: Entry) -> str:
-        name = f"{gallery.fingerprint}\n{entry.id}".encode("utf-8", "surrogateescape")
+        name = f"{index.fingerprint}\n{entry.id}".encode("utf-8", "surrogateescape")
         return hashlib.sha256(name).hexdigest()[:32]
 
     looks = None
     if opened.towers["image"].module is not None:
         looks = SecondLooks(gallery_folder(matcher, manifest, settings.home) / SECOND_LOOK / split)
-        looks.remove_others(set() if settings.rebuild else {key(entry) for entry in gallery.entries})
+        looks.remove_others(set() if settings.rebuild else {key(entry) for entry in index.gallery.entries})
     return LookedPictures(read, AT_ONCE, looks, key, reporter)

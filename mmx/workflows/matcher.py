@@ -77,21 +77,29 @@ class Matcher:
                 failures += [(place, read) for place, read in pictures if isinstance(read, str)]
                 pixels = [read for _, read in pictures if not isinstance(read, str)]
                 if pixels:
-                    batch = self._image_batch({"image": join_pictures(pixels, view)}, ())
-                    vectors.append(self._encode_image(batch).float().cpu())
+                    vectors.append(self.embed_pixels(join_pictures(pixels, view)).cpu())
                 bar.advance(len(pictures))
         return torch.cat(vectors) if vectors else torch.empty(0, 0), failures
 
     @torch.inference_mode()
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Vectors [C, D] float32 of sentences, in order."""
-        texts = NumberTexts(self._number(captions))
+        texts = self.number_texts(captions)
         order = texts.lengths.argsort(stable=True)
-        vectors = [
-            self._encode_text(self._text_batch(texts.read(places))).float().cpu()
-            for places in order.split(TEXT_BATCH)
-        ]
+        vectors = [self.embed_numbers(texts.read(places)).cpu() for places in order.split(TEXT_BATCH)]
         return torch.cat(vectors)[order.argsort()]
+
+    def embed_pixels(self, pixels: Pixels) -> Tensor:
+        """Pictures as the image tower reads them -> image_embedding [B, D] float32, unit length."""
+        return self._encode_image(self._image_batch({"image": pixels}, ())).float()
+
+    def embed_numbers(self, numbers: Mapping[str, Tensor]) -> Tensor:
+        """The numbers of C sentences by Batch field, padded -> text_embedding [C, D] float32, unit length."""
+        return self._encode_text(self._text_batch(numbers)).float()
+
+    def number_texts(self, captions: Sequence[str]) -> NumberTexts:
+        """The numbers that stand for sentences, in order."""
+        return NumberTexts(self._number(captions))
 
     @torch.inference_mode()
     def read_image(self, path: Path, beside: tuple[str, ...] = ()) -> Batch:
@@ -109,12 +117,15 @@ class Matcher:
     @torch.inference_mode()
     def read_texts(self, captions: Sequence[str]) -> Batch:
         """Sentences as the model reads them, in order."""
-        texts = NumberTexts(self._number(captions))
-        return self._text_batch(texts.read(torch.arange(len(captions))))
+        return self._text_batch(self.number_texts(captions).read(torch.arange(len(captions))))
 
     def _reads_images(self) -> list[str]:
         uses = {} if self.opened is None else self.opened.uses
         return [key for key, use in uses.items() if modality_of(use) == "image"] or ["image"]
+
+    def tower(self, key: str) -> Encoder:
+        """An encoder, by the name that the method has for it; of a pretrained pair `image` or `text`."""
+        return self._tower(key)
 
     def view(self, key: str) -> View:
         """How the encoder of a tower sees pictures."""

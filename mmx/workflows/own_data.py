@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.corpus import Corpus, Reading
-from mmx.core.discover import find_corpus, names
+from mmx.core.discover import find_all
 from mmx.core.errors import DataError, UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.core.reporter import Reporter
@@ -120,7 +120,7 @@ def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter
 
 def _layout_of(folder: Path) -> Corpus | None:
     """The corpus in whose layout a folder lies, where one says so."""
-    known = (find_corpus(name) for name in names("mmx.corpora"))
+    known = find_all("mmx.corpora").values()
     return next((corpus for corpus in known if corpus.fits is not None and corpus.fits(folder)), None)
 
 
@@ -173,6 +173,8 @@ def _from_tables(
         remarks += [f"read '{path.name}'", *table.remarks]
         rejects += table.rejects
         sources.append(_peeked(path.name, split, iter(table.rows)))
+    if rejects and not any(source.columns for source in sources):
+        raise DataError(f"no row can be read, the first: {rejects[0]['source']}: {rejects[0]['reason']}.")
     if any(about_posts(source.columns) for source in sources):
         reading = read_own_posts([(source.split, source.rows) for source in sources], folder)
     else:

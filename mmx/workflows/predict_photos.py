@@ -18,7 +18,7 @@ from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
 from mmx.engine.pictures import join_pictures
 from mmx.search.photos import find_photos
-from mmx.store.images import IMAGE_SUFFIXES
+from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.store.run import RunFolder
 from mmx.workflows.decoded_photos import decode_photos
 from mmx.workflows.frozen_features import MADE_ELSEWHERE

@@ -9,96 +9,22 @@ import torch
 from torch import Tensor
 
 from mmx.core.reporter import Reporter
-from mmx.reports.contact_sheet import MAX_CELLS, PHOTO, Cell, draw_sheet
-from mmx.reports.hits_page import write_hits_page
+from mmx.reports.contact_sheet import MAX_CELLS
 from mmx.search.collapse import collapse
-from mmx.store.atomic import atomic_file, write_text
-from mmx.store.images import ImageError, load_image
+from mmx.search.gallery_index import GalleryIndex
 from mmx.workflows.calibrated import least_cosine
 from mmx.workflows.evidence_files import Explained, Pair
 from mmx.workflows.explain import check_explains, explain_pairs
+from mmx.workflows.hit_pictures import draw_answers
 from mmx.workflows.matcher import Matcher
+from mmx.workflows.search_result import Hit, SearchResult
 from mmx.workflows.search_settings import SearchSettings, check, shown
-from mmx.workflows.searchable import Searchable, allowed_rows, encode_query, open_searchables
+from mmx.workflows.searchable import encode_query, open_searchables
 from mmx.workflows.searcher import open_searcher
 from mmx.workflows.second_look import Found, SecondLook, second_look
 
-SCHEMA, SCHEMA_OF_MANY = "mmx.search/1", "mmx.searches/1"
 SPARE_HITS = 4
 """Times as many hits are looked at as are shown where like ones become one; more if that is too few."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One find: a picture with its first caption, or a caption with its picture."""
-
-    rank: int
-    score: float
-    id: str
-    path: str
-    caption: str
-    source: str
-    at: tuple[int, int]
-    """Which of the galleries searched it is in, and the row of its picture there."""
-    cosine: float | None = None
-    """The first stage's score, where a second one has looked too."""
-    duplicates: tuple[str, ...] | None = None
-    """Paths of the like pictures that are shown as this one; None where that was not asked."""
-
-    def as_document(self) -> dict[str, Any]:
-        """Its fields but `at`; `cosine` and `duplicates` only where there are any to tell of."""
-        return {name: value for name, value in vars(self).items() if value is not None and name != "at"}
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The hits, best first, and where they were looked for."""
-
-    query: str
-    asked_with: str
-    """`text`, `image` or `sum`."""
-    finds: str
-    """`images` or `captions`."""
-    matcher: str
-    searched: tuple[str, ...]
-    """Each gallery's folder, or corpus and split."""
-    size: int
-    """Pictures or captions looked through."""
-    hits: tuple[Hit, ...]
-    unreadable: tuple[tuple[str, str], ...]
-    """(path, reason) of pictures that could not be searched."""
-    sheet: Path | None
-    explained: Explained | None = None
-    rerank: dict[str, float] | None = None
-    """How many of the nearest a second stage looked at, and its weight; None where none did."""
-    page: Path | None = None
-    min_score: float | None = None
-    """The cosine below which nothing is shown; None where all is."""
-
-    def as_document(self) -> dict[str, Any]:
-        """What --json shows; documented in README."""
-        return {
-            "schema": SCHEMA,
-            "query": {self.asked_with: self.query},
-            "finds": self.finds,
-            "matcher": self.matcher,
-            "searched": list(self.searched),
-            "size": self.size,
-            **({} if self.rerank is None else {"rerank": self.rerank}),
-            **({} if self.min_score is None else {"min_score": self.min_score}),
-            "hits": [hit.as_document() for hit in self.hits],
-            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
-            "sheet": None if self.sheet is None else str(self.sheet),
-            **({} if self.page is None else {"page": str(self.page)}),
-            **({} if self.explained is None else {"evidence": self.explained.as_document()}),
-        }
-
-
-def as_document(results: Sequence[SearchResult]) -> dict[str, Any]:
-    """What --json shows: the answer of one query, or those of several in one document."""
-    if len(results) == 1:
-        return results[0].as_document()
-    return {"schema": SCHEMA_OF_MANY, "answers": [result.as_document() for result in results]}
 
 
 def search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
@@ -119,9 +45,9 @@ def search_all(queries: Sequence[SearchSettings], reporter: Reporter) -> list[Se
         check(settings)
     matcher = open_searcher(queries[0], reporter)
     vectors = [_encoded(matcher, settings) for settings in queries]
-    searchables = open_searchables(matcher, queries[0], reporter)
+    indexes = open_searchables(matcher, queries[0], reporter)
     return [
-        ask(matcher, searchables, settings, reporter, vector)
+        ask(matcher, indexes, settings, reporter, vector)
         for settings, vector in zip(queries, vectors, strict=True)
     ]
 
@@ -142,12 +68,12 @@ def _encoded(matcher: Matcher, settings: SearchSettings) -> Tensor:
 
 def ask(
     matcher: Matcher,
-    searchables: Sequence[Searchable],
+    indexes: Sequence[GalleryIndex],
     settings: SearchSettings,
     reporter: Reporter,
     query: Tensor,
 ) -> SearchResult:
-    """The same for a query [1, D] that is encoded, in galleries that are open.
+    """The same for a query [1, D] that is encoded, in indexes that are open.
 
     Raises:
         UsageError: when a wish cannot be had of this matcher or these galleries.
@@ -155,29 +81,26 @@ def ask(
     """
     look = second_look(matcher, settings, reporter)
     least = least_cosine(matcher, settings, reporter)
-    allowed = [allowed_rows(matcher, searchable, settings) for searchable in searchables]
-    groups = _Finder(searchables, allowed, settings, look, least).groups(query)
-    galleries = [searchable.gallery for searchable in searchables]
+    allowed = [None if settings.where is None else index.where(settings.where) for index in indexes]
+    groups = _Finder(indexes, allowed, settings, look, least).groups(query)
     result = SearchResult(
         query=settings.said,
         asked_with=settings.asked_with,
         finds="captions" if settings.captions else "images",
         matcher=matcher.name,
-        searched=tuple(shown(gallery.source) for gallery in galleries),
+        searched=tuple(shown(index.source) for index in indexes),
         size=sum(
-            len(searchable.vectors(settings.captions)) if mask is None else int(mask.sum())
-            for searchable, mask in zip(searchables, allowed, strict=True)
+            index.count_captions(those) if settings.captions else index.count(those)
+            for index, those in zip(indexes, allowed, strict=True)
         ),
         hits=tuple(_hit(rank, group, settings) for rank, group in enumerate(groups, start=1)),
-        unreadable=tuple(
-            (shown(bad.path), bad.reason) for gallery in galleries for bad in gallery.unreadable
-        ),
+        unreadable=tuple((shown(bad.path), bad.reason) for index in indexes for bad in index.unreadable),
         sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
         rerank=None if look is None else {"top": look.top, "weight": look.weight},
         page=None if settings.page is None else settings.page.expanduser().absolute(),
         min_score=least,
     )
-    _write_answers(result, [Path(group[0].entry.path) for group in groups[:MAX_CELLS]])
+    draw_answers(result, [Path(group[0].entry.path) for group in groups[:MAX_CELLS]])
     if not settings.explain:
         return result
     return replace(result, explained=_explained(matcher, result, groups, settings, reporter))
@@ -185,10 +108,10 @@ def ask(
 
 @dataclass(frozen=True)
 class _Finder:
-    """Looks for one query in all galleries at once."""
+    """Looks for one query in all indexes at once."""
 
-    searchables: Sequence[Searchable]
-    allowed: Sequence[Tensor | None]
+    indexes: Sequence[GalleryIndex]
+    allowed: Sequence[Any]
     settings: SearchSettings
     look: SecondLook | None
     least: float | None
@@ -200,7 +123,7 @@ class _Finder:
         while True:
             near, exhausted = self._near(query, wanted if self.look is None else max(wanted, self.look.top))
             if self.look is not None and top:
-                near = self.look.again(near, [searchable.gallery for searchable in self.searchables])
+                near = self.look.again(near, self.indexes)
             if least is None or not near:
                 return [[found] for found in near[:top]]
             places = collapse(torch.stack([found.vector for found in near]), least)
@@ -209,24 +132,30 @@ class _Finder:
             wanted *= SPARE_HITS
 
     def _near(self, query: Tensor, top: int) -> tuple[list[Found], bool]:
-        """The `top` best by the first stage, and whether there are no more; on a tie, the earlier gallery and
-        row first.
+        """The `top` best by the first stage, and whether there are no more; on a tie, the earlier index and
+        picture first.
         """
         found: list[Found] = []
-        captions = self.settings.captions
-        for place, (searchable, mask) in enumerate(zip(self.searchables, self.allowed, strict=True)):
-            gallery = searchable.gallery
-            scores, rows = searchable.nearest(query, top, captions, mask)
-            owners = searchable.owners(rows, captions)
-            for score, row, owner in zip(scores.tolist(), rows.tolist(), owners.tolist(), strict=True):
-                if self.least is not None and score < self.least:
-                    break
-                entry = gallery.entries[owner]
-                words = gallery.captions[row][1] if captions else next(iter(entry.captions), "")
-                vector = gallery.image_vectors[owner]
-                found.append(Found(score, entry, words, gallery.source, vector, (place, owner)))
+        for place, (index, allowed) in enumerate(zip(self.indexes, self.allowed, strict=True)):
+            scores, keys, captions = self._nearest(index, query, top, allowed)
+            near = len(scores) if self.least is None else sum(score >= self.least for score in scores)
+            entries, vectors = index.entries_at(keys[:near]), index.vectors_at(keys[:near])
+            for row, (entry, vector) in enumerate(zip(entries, vectors, strict=True)):
+                words = next(iter(entry.captions), "") if captions is None else captions[row]
+                found.append(Found(scores[row], entry, words, index.source, vector, (place, keys[row])))
         best = sorted(found, key=lambda hit: -hit.score)[:top]
         return best, len(best) < top
+
+    def _nearest(
+        self, index: GalleryIndex, query: Tensor, top: int, allowed: Any
+    ) -> tuple[list[float], list[int], list[str] | None]:
+        """Scores, falling, keys of pictures, and the captions if it is those that are looked for."""
+        if not self.settings.captions:
+            scores, keys = index.nearest(query, top, allowed)
+            return scores[0].tolist(), keys[0].tolist(), None
+        scores, rows = index.nearest_captions(query, top, allowed)
+        captions = [index.gallery.captions[row][1] for row in rows[0].tolist()]
+        return scores[0].tolist(), index.owners(rows[0]).tolist(), captions
 
 
 def _hit(rank: int, group: Sequence[Found], settings: SearchSettings) -> Hit:
@@ -234,31 +163,6 @@ def _hit(rank: int, group: Sequence[Found], settings: SearchSettings) -> Hit:
     named = shown(best.entry.id), shown(best.entry.path), best.caption, shown(best.source), best.at
     like = None if settings.collapse is None else tuple(shown(other.entry.path) for other in others)
     return Hit(rank, best.score, *named, best.cosine, like)
-
-
-def _write_answers(result: SearchResult, pictures: Sequence[Path]) -> None:
-    """The contact sheet and the page, where they were asked for."""
-    if result.sheet is None and result.page is None:
-        return
-    # A photo in a folder has no caption: its name is then what tells it apart.
-    cells = [
-        Cell(hit.rank, hit.score, _picture(path), hit.caption or hit.id)
-        for hit, path in zip(result.hits, pictures, strict=False)
-    ]
-    title = f"like {Path(result.query).name}" if result.asked_with == "image" else result.query
-    subtitle = f"{result.matcher}  ·  {result.size:,} {result.finds} in {', '.join(result.searched)}"
-    if result.sheet is not None:
-        with atomic_file(result.sheet) as temporary:
-            draw_sheet(title, subtitle, cells).save(temporary)
-    if result.page is not None:
-        write_text(result.page, write_hits_page(title, subtitle, cells, [hit.path for hit in result.hits]))
-
-
-def _picture(path: Path):  # noqa: ANN202
-    try:
-        return load_image(path, PHOTO)
-    except ImageError as error:
-        return str(error)
 
 
 def _explained(

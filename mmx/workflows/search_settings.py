@@ -9,11 +9,12 @@ from mmx.core.errors import UsageError
 from mmx.core.home import Home
 from mmx.search.query import Term, parse_query
 from mmx.store.atomic import check_writable
-from mmx.store.images import IMAGE_SUFFIXES
+from mmx.store.image_paths import IMAGE_SUFFIXES
 
 WHERE_TO_SEARCH = "Name a folder of photos (--in DIR) or a prepared dataset (--dataset NAME)."
 NEARLY_SAME = 0.98
 """Cosine from which two pictures are taken for one, unless another is asked for."""
+ENGINES = ("auto", "torch", "onnx")
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -30,6 +31,8 @@ class SearchSettings:
     model: str | None = None
     folder: Path | None = None
     """A folder of photos."""
+    index: str | None = None
+    """An index of photos by its address: a file of Milvus, a cluster, or a file of a gallery."""
     dataset: str | None = None
     """A prepared corpus; with neither, the run's own."""
     split: str | None = None
@@ -58,6 +61,15 @@ class SearchSettings:
     """Whether a folder is looked at first; else its index is searched as it is."""
     home: Home = field(default_factory=Home.find)
     device: str = "auto"
+    engine: str = "auto"
+    """What encodes words: torch; onnx, which needs an export of the run; or auto, onnx where it can answer
+    alone and torch else. Their scores differ by no more than 1e-4.
+    """
+
+    @property
+    def of_photos(self) -> bool:
+        """Whether photos of a folder are searched, and no dataset."""
+        return self.folder is not None or self.index is not None
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -109,10 +121,15 @@ def check(settings: SearchSettings) -> None:
         raise UsageError("--run and --model are two ways to search. Give one of them.")
     of_dataset = {"--captions": settings.captions, "--split": settings.split, "--dataset": settings.dataset}
     word = next((word for word, given in of_dataset.items() if given), None)
-    if settings.folder is not None and word is not None:
-        raise UsageError(f"{word} needs a dataset, and --in names a folder of photos. Leave out one of them.")
-    if settings.model is not None and settings.folder is None and settings.dataset is None:
+    if settings.of_photos and word is not None:
+        place = "--in names a folder of photos" if settings.index is None else "--index an index of photos"
+        raise UsageError(f"{word} needs a dataset, and {place}. Leave out one of them.")
+    if settings.index is not None:
+        _check_index(settings)
+    if settings.model is not None and not settings.of_photos and settings.dataset is None:
         raise UsageError(f"'{settings.model}' has no dataset of its own. {WHERE_TO_SEARCH}")
+    if settings.engine not in ENGINES:
+        raise UsageError(f"--engine '{settings.engine}' is none. There are: {', '.join(ENGINES)}.")
     if settings.top < 0:
         raise UsageError(f"--top {settings.top} is not possible. It is 0 or more.")
     _check_cuts(settings)
@@ -157,8 +174,19 @@ def _check_cuts(settings: SearchSettings) -> None:
         raise UsageError("--collapse shows like pictures as one. Leave it out beside --captions.")
     if settings.rebuild and not settings.refresh:
         raise UsageError("--rebuild and --no-refresh contradict each other. Leave out one of them.")
-    if not settings.refresh and settings.folder is None:
+    if not settings.refresh and not settings.of_photos:
         raise UsageError("--no-refresh is of an index of photos (--in DIR). Leave it out.")
+
+
+def _check_index(settings: SearchSettings) -> None:
+    """An index at an address is searched as it is."""
+    others = {"--in": settings.folder, "--table": settings.table, "--rebuild": settings.rebuild}
+    word = next((word for word, given in others.items() if given), None)
+    if word is not None:
+        raise UsageError(
+            f"{word} does not go with --index, which searches an index as it is. Leave out one of them; "
+            "mmx index refresh ADDRESS brings it up to date."
+        )
 
 
 def read_min_score(text: str) -> tuple[float, bool]:

@@ -1,8 +1,8 @@
-"""Searchable: a matcher with the galleries that it searches, open for one query after another."""
+"""What a matcher searches, opened for one query after another: galleries of a corpus, a folder, an index."""
 
 import functools
-from dataclasses import dataclass
 
+import pyarrow
 import torch
 from torch import Tensor
 
@@ -10,14 +10,13 @@ from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.engine.evaluator import Embeddings
-from mmx.search.approximate import Compressed
-from mmx.search.nearest import nearest, nearest_rows
+from mmx.search.gallery_index import GalleryIndex, LocalIndex
 from mmx.search.query import combine
-from mmx.search.where import rows_where
 from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.workflows.embedded import embed_model, embed_run
 from mmx.workflows.galleries import folder_index, gallery_folder, kept_index, split_gallery
+from mmx.workflows.index_address import open_address
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.picture_columns import folder_columns, split_columns
 from mmx.workflows.search_settings import WHERE_TO_SEARCH, SearchSettings, shown
@@ -25,47 +24,8 @@ from mmx.workflows.search_settings import WHERE_TO_SEARCH, SearchSettings, shown
 BATCH = 256
 
 
-@dataclass(frozen=True)
-class Searchable:
-    """One gallery, ready to be asked."""
-
-    gallery: Gallery
-    compressed: Compressed | None = None
-
-    def vectors(self, captions: bool) -> Tensor:
-        """Of the pictures [N, D], or of their captions [C, D].
-
-        Raises:
-            UsageError: when there are no captions.
-        """
-        if not captions:
-            return self.gallery.image_vectors
-        if self.gallery.text_vectors is None:
-            raise UsageError(f"'{self.gallery.source}' has no captions to find. Leave out --captions.")
-        return self.gallery.text_vectors
-
-    def nearest(
-        self, query: Tensor, top: int, captions: bool, allowed: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """[1, D] -> scores [top] and rows [top] of pictures, or of captions; `allowed` [N] is of pictures."""
-        if captions:
-            counts = torch.tensor([len(entry.captions) for entry in self.gallery.entries])
-            mask = None if allowed is None else allowed.repeat_interleave(counts)
-            scores, rows = nearest_rows(query, self.vectors(True), top, mask)
-        else:
-            scores, rows = nearest(query, self.gallery, top, allowed, self.compressed)
-        return scores[0], rows[0]
-
-    def owners(self, rows: Tensor, captions: bool) -> Tensor:
-        """Rows of pictures, or of captions -> the rows of their pictures."""
-        if not captions:
-            return rows
-        ends = torch.from_numpy(self.gallery.captions.entries.caption_ends)
-        return torch.searchsorted(ends, rows, right=True)
-
-
-def open_searchables(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> list[Searchable]:
-    """What is searched: a folder, or splits of a corpus.
+def open_searchables(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> list[GalleryIndex]:
+    """What is searched: a folder, an index at an address, or splits of a corpus.
 
     Raises:
         UsageError: when there is no such split, or nothing says where to search.
@@ -73,22 +33,31 @@ def open_searchables(matcher: Matcher, settings: SearchSettings, reporter: Repor
         ArtifactError: when the corpus is not prepared, or its features do not fit.
         ResourceError: when the index cannot be written.
     """
+    if settings.index is not None:
+        return [_not_empty(open_address(settings.index, matcher.fingerprint))]
     if settings.folder is None:
-        return [Searchable(gallery) for gallery in split_galleries(matcher, settings, reporter)]
+        return [
+            LocalIndex(gallery, columns=functools.partial(_split_columns, gallery, matcher, settings))
+            for gallery in split_galleries(matcher, settings, reporter)
+        ]
     if settings.refresh:
         index = folder_index(matcher, settings.folder, settings.home, reporter, settings.rebuild)
     else:
         index = kept_index(matcher, settings.folder, settings.home, reporter)
-    gallery = index.gallery
-    if not gallery.entries:
+    columns = functools.partial(folder_columns, index.gallery, settings.table)
+    return [_not_empty(LocalIndex(index.gallery, index.compressed, columns))]
+
+
+def _not_empty(index: GalleryIndex) -> GalleryIndex:
+    if not len(index):
         raise DataError(
-            f"none of the {len(gallery.unreadable):,} pictures in '{shown(gallery.source)}' can be read. See "
-            "the warning above."
-            if gallery.unreadable
-            else f"the index of '{shown(gallery.source)}' is empty: what is there was removed from it. "
+            f"none of the {len(index.unreadable):,} pictures in '{shown(index.source)}' can be read. See the "
+            "warning above."
+            if index.unreadable
+            else f"the index of '{shown(index.source)}' is empty: what is there was removed from it. "
             "Add it again: mmx index add DIR"
         )
-    return [Searchable(gallery, index.compressed)]
+    return index
 
 
 def split_galleries(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> list[Gallery]:
@@ -172,19 +141,6 @@ def encode_query(matcher: Matcher, settings: SearchSettings) -> Tensor:
     return combine(settings.terms, torch.cat(vectors), settings.said)
 
 
-def allowed_rows(matcher: Matcher, searchable: Searchable, settings: SearchSettings) -> Tensor | None:
-    """[N] bool: the pictures for which --where holds; None where nothing was asked.
-
-    Raises:
-        UsageError: when it is no condition over their columns.
-        DataError: when the table of one's own cannot be read.
-    """
-    if settings.where is None:
-        return None
-    gallery = searchable.gallery
-    if settings.folder is not None:
-        columns = folder_columns(gallery, settings.table)
-    else:
-        split = gallery.source.rpartition(" ")[2]
-        columns = split_columns(gallery, manifest_of(matcher, settings), split)
-    return rows_where(columns, settings.where)
+def _split_columns(gallery: Gallery, matcher: Matcher, settings: SearchSettings) -> pyarrow.Table:
+    split = gallery.source.rpartition(" ")[2]
+    return split_columns(gallery, manifest_of(matcher, settings), split)

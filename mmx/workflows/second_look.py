@@ -12,8 +12,8 @@ from mmx.core.reporter import Reporter
 from mmx.core.task import Rerank, Retrieval
 from mmx.engine.evaluation_mode import evaluating
 from mmx.engine.second_stage import active
+from mmx.search.gallery_index import GalleryIndex
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
 from mmx.workflows.looked_pictures import AT_ONCE, joined, photos_of_folder, pictures_of_split
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
@@ -50,7 +50,7 @@ class SecondLook:
     settings: SearchSettings
     reporter: Reporter
 
-    def again(self, found: Sequence[Found], galleries: Sequence[Gallery]) -> list[Found]:
+    def again(self, found: Sequence[Found], indexes: Sequence[GalleryIndex]) -> list[Found]:
         """The nearest by the scores of both stages; then, as they were, those that are farther or whose
         picture cannot be read any more.
 
@@ -63,7 +63,7 @@ class SecondLook:
         fine: dict[int, float] = {}
         with evaluating(model), self.reporter.progress("second look", len(near), unit) as bar:
             query = self._keep_query()
-            for places, kept in self._keep_found(near, galleries):
+            for places, kept in self._keep_found(near, indexes):
                 pair = (query, kept) if self.settings.captions else (kept, query)
                 scores = self.rerank.fine(model, *pair).flatten().tolist()
                 fine |= dict(zip(places, scores, strict=True))
@@ -88,19 +88,19 @@ class SecondLook:
         return self._keep_images(self.matcher.read_image(asked.picture))
 
     def _keep_found(
-        self, near: Sequence[Found], galleries: Sequence[Gallery]
+        self, near: Sequence[Found], indexes: Sequence[GalleryIndex]
     ) -> Iterator[tuple[list[int], Kept]]:
         """Places among the nearest, with what is kept of them; a picture that cannot be read is left out."""
         if self.settings.captions:
             for places in _some(range(len(near))):
                 yield places, self._keep_texts([near[place].caption for place in places])
             return
-        find = pictures_of_split if self.settings.folder is None else photos_of_folder
+        find = photos_of_folder if self.settings.of_photos else pictures_of_split
         device = next(self.matcher.opened.model.parameters()).device
-        for gallery in galleries:
-            here = [place for place, hit in enumerate(near) if hit.source == gallery.source]
+        for index in indexes:
+            here = [place for place, hit in enumerate(near) if hit.source == index.source]
             if here:
-                pictures = find(self.matcher, self.settings, gallery, self.reporter)
+                pictures = find(self.matcher, self.settings, index, self.reporter)
                 found = pictures.keep([near[place].entry for place in here], self._keep_images)
                 for some in _together(found):
                     places = [here[place] for places, _ in some for place in places]

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmx.core.errors import DataError, UsageError
+from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter
+from mmx.search.gallery_index import GalleryIndex
 from mmx.search.query import parse_query
 from mmx.store.entries import Entry
-from mmx.store.images import IMAGE_SUFFIXES, ImageError, check_pixels, load_image
+from mmx.store.image_paths import IMAGE_SUFFIXES
+from mmx.store.images import ImageError, check_pixels, load_image
 from mmx.workflows.evidence_files import Pair
 from mmx.workflows.explain import check_explains, explain_pairs
 from mmx.workflows.galleries import GALLERY, index_folder
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search import SearchResult, ask
 from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings, check, shown
-from mmx.workflows.searchable import Searchable, encode_query, open_searchables
+from mmx.workflows.searchable import encode_query, open_searchables
 from mmx.workflows.searcher import open_searcher
 
 MOST_PIXELS = 50_000_000
@@ -29,6 +31,8 @@ LONGEST_TEXT, MOST_HITS = 1000, 200
 SIZES = (480, 1600)
 """Longest sides of the pictures that are shown."""
 QUALITY = 85
+KEYS = 2**63
+"""Keys of pictures are below it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Service:
         self._settings, self._reporter = settings, reporter
         self._lock = threading.Lock()
         self.matcher: Matcher = open_searcher(settings, reporter)
-        self._searchables: list[Searchable] = open_searchables(self.matcher, settings, reporter)
+        self._indexes: list[GalleryIndex] = open_searchables(self.matcher, settings, reporter)
         self._seen = self._state_on_disk()
         # What is slow the first time is done before anyone waits for it.
         self.matcher.encode_texts(["a photo"])
@@ -66,8 +70,8 @@ class Service:
         """What is searched, and with what."""
         return {
             "matcher": self.matcher.name,
-            "searched": [self._said(one.gallery.source) for one in self._searchables],
-            "pictures": sum(len(one.gallery.entries) for one in self._searchables),
+            "searched": [self._said(one.source) for one in self._indexes],
+            "pictures": sum(map(len, self._indexes)),
             "explains": self._explains(),
             "folder": self._settings.folder is not None,
         }
@@ -83,7 +87,7 @@ class Service:
             self._reopen()
             settings = self._asked(question, Path(place))
             query = encode_query(self.matcher, settings)
-            result = ask(self.matcher, self._searchables, settings, self._reporter, query)
+            result = ask(self.matcher, self._indexes, settings, self._reporter, query)
             return self._document(result, question)
 
     def picture(self, key: str, size: int) -> bytes:
@@ -120,10 +124,9 @@ class Service:
                     "evidence shows the words of one sentence on a picture. Ask with a sentence."
                 )
             entry, sentence = self._entry(key), settings.terms[0].text
-            place_of, row = map(int, key.split("-"))
-            gallery = self._searchables[place_of].gallery
-            score = float(self.matcher.encode_texts([sentence])[0] @ gallery.image_vectors[row])
-            about = (shown(Path(entry.path).name), shown(entry.id), sentence, self._said(gallery.source))
+            index, number = self._place(key)
+            score = float(self.matcher.encode_texts([sentence])[0] @ index.vectors_at([number])[0])
+            about = (shown(Path(entry.path).name), shown(entry.id), sentence, self._said(index.source))
             pair = Pair(1, score, Path(entry.path), *about)
             made = explain_pairs(self.matcher, [pair], Path(place) / "evidence", sentence, self._reporter)
             return made.page.read_text(encoding="utf-8")
@@ -131,7 +134,7 @@ class Service:
     def refresh(self) -> dict[str, Any]:
         """Look for new and changed photos in the folder; what is searched then."""
         with self._lock:
-            self._searchables = open_searchables(self.matcher, self._settings, self._reporter)
+            self._indexes = open_searchables(self.matcher, self._settings, self._reporter)
             self._seen = self._state_on_disk()
         return self.about
 
@@ -180,15 +183,22 @@ class Service:
 
     def _said(self, source: str) -> str:
         """Where pictures are from: of a folder its name alone, and not where on this machine it lies."""
-        return shown(source if self._settings.folder is None else Path(source).name)
+        return shown(Path(source).name if self._settings.of_photos else source)
 
     def _entry(self, key: str) -> Entry:
-        """The picture of a key: of which gallery, and which row of it."""
-        found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", key)
-        place, row = map(int, found.groups()) if found else (-1, -1)
-        if not 0 <= place < len(self._searchables) or row >= len(self._searchables[place].gallery.entries):
+        index, number = self._place(key)
+        try:
+            return index.entries_at([number])[0]
+        except ArtifactError as error:
+            raise UsageError(f"there is no picture '{key}'. Search again.") from error
+
+    def _place(self, key: str) -> tuple[GalleryIndex, int]:
+        """What a key stands for: which index, and which picture of it."""
+        found = re.fullmatch(r"(\d{1,3})-(\d{1,19})", key)
+        place, number = map(int, found.groups()) if found else (-1, -1)
+        if not 0 <= place < len(self._indexes) or number >= KEYS:
             raise UsageError(f"there is no picture '{shown(key[:40])}'. Search again.")
-        return self._searchables[place].gallery.entries[row]
+        return self._indexes[place], number
 
     def _explains(self) -> bool:
         try:
@@ -214,7 +224,7 @@ class Service:
         now = self._state_on_disk()
         if now is not None and now != self._seen:
             settings = dataclasses.replace(self._settings, refresh=False)
-            self._searchables, self._seen = open_searchables(self.matcher, settings, self._reporter), now
+            self._indexes, self._seen = open_searchables(self.matcher, settings, self._reporter), now
 
 
 def _kept(picture: bytes, place: Path) -> Path:

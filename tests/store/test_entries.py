@@ -1,7 +1,7 @@
 """Entries: rows of an Arrow table that are entries when they are looked at."""
 
+import numpy
 import pytest
-import torch
 
 from mmx.store.entries import Captions, Entries, Entry, with_paths
 
@@ -15,7 +15,7 @@ PICTURES = (
 def test_they_come_back_through_words_as_they_were() -> None:
     words = Entries.of(PICTURES).to_words()
 
-    assert words.dtype == torch.int64
+    assert words.dtype == numpy.int64
     assert Entries.from_words(words) == PICTURES
     assert Entries.from_words(Entries.of(()).to_words()) == ()
 
@@ -28,8 +28,8 @@ def test_they_are_a_sequence() -> None:
         entries[3]
 
 
-@pytest.mark.parametrize("words", [torch.empty(0, dtype=torch.int64), torch.ones(9, dtype=torch.int64)])
-def test_bytes_that_are_no_table_are_refused(words: torch.Tensor) -> None:
+@pytest.mark.parametrize("words", [numpy.empty(0, dtype=numpy.int64), numpy.ones(9, dtype=numpy.int64)])
+def test_bytes_that_are_no_table_are_refused(words: numpy.ndarray) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Entries.from_words(words)
 

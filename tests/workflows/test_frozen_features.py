@@ -1,6 +1,5 @@
 """Features of frozen towers: made where they lack, and never taken from other weights than are asked for."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmx.engine.split_data import FeatureImages
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
+from mmx.store.sealed import read_sealed, write_sealed
 from mmx.store.shard import Shard, save_shard, shard_paths
 from mmx.workflows.assemble import open_run
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
@@ -252,9 +252,9 @@ def test_photos_are_searched_without_the_dataset_that_the_run_was_trained_on(
 def test_a_trained_tower_that_began_with_other_weights_is_refused(tmp_path: Path) -> None:
     home = fresh_home(tmp_path / "home")
     path = home.runs / "first" / "settings.json"
-    facts = json.loads(path.read_text())
+    facts = read_sealed(path, "")
     facts["towers"]["text"] |= {"trainable": True, "fingerprint": "0ther"}
-    path.write_text(json.dumps(facts))
+    write_sealed(path, facts)
 
     with pytest.raises(ArtifactError, match="began with the text encoder 'random:bert', fingerprint '0ther'"):
         open_run(home.runs / "first", home, torch.device("cpu"))

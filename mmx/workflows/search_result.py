@@ -1,0 +1,84 @@
+"""What a search gives back, whatever computed it; it needs no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmx.workflows.evidence_files import Explained
+
+SCHEMA, SCHEMA_OF_MANY = "mmx.search/1", "mmx.searches/1"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One find: a picture with its first caption, or a caption with its picture."""
+
+    rank: int
+    score: float
+    id: str
+    path: str
+    caption: str
+    source: str
+    at: tuple[int, int]
+    """Which of the galleries searched it is in, and the row of its picture there."""
+    cosine: float | None = None
+    """The first stage's score, where a second one has looked too."""
+    duplicates: tuple[str, ...] | None = None
+    """Paths of the like pictures that are shown as this one; None where that was not asked."""
+
+    def as_document(self) -> dict[str, Any]:
+        """Its fields but `at`; `cosine` and `duplicates` only where there are any to tell of."""
+        return {name: value for name, value in vars(self).items() if value is not None and name != "at"}
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The hits, best first, and where they were looked for."""
+
+    query: str
+    asked_with: str
+    """`text`, `image` or `sum`."""
+    finds: str
+    """`images` or `captions`."""
+    matcher: str
+    searched: tuple[str, ...]
+    """Each gallery's folder, or corpus and split."""
+    size: int
+    """Pictures or captions looked through."""
+    hits: tuple[Hit, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    """(path, reason) of pictures that could not be searched."""
+    sheet: Path | None
+    explained: "Explained | None" = None
+    rerank: dict[str, float] | None = None
+    """How many of the nearest a second stage looked at, and its weight; None where none did."""
+    page: Path | None = None
+    min_score: float | None = None
+    """The cosine below which nothing is shown; None where all is."""
+
+    def as_document(self) -> dict[str, Any]:
+        """What --json shows; documented in README."""
+        return {
+            "schema": SCHEMA,
+            "query": {self.asked_with: self.query},
+            "finds": self.finds,
+            "matcher": self.matcher,
+            "searched": list(self.searched),
+            "size": self.size,
+            **({} if self.rerank is None else {"rerank": self.rerank}),
+            **({} if self.min_score is None else {"min_score": self.min_score}),
+            "hits": [hit.as_document() for hit in self.hits],
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+            "sheet": None if self.sheet is None else str(self.sheet),
+            **({} if self.page is None else {"page": str(self.page)}),
+            **({} if self.explained is None else {"evidence": self.explained.as_document()}),
+        }
+
+
+def as_document(results: Sequence[SearchResult]) -> dict[str, Any]:
+    """What --json shows: the answer of one query, or those of several in one document."""
+    if len(results) == 1:
+        return results[0].as_document()
+    return {"schema": SCHEMA_OF_MANY, "answers": [result.as_document() for result in results]}
