@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmx.cli.metric_tables import difference, interval, title
-from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption
+from mmx.cli.options import (
+    DeviceOption,
+    EmbeddedOption,
+    HomeOption,
+    JsonOption,
+    RerankTopOption,
+    SeedOption,
+    SplitOption,
+)
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
 from mmx.core.home import Home
 
@@ -23,21 +31,12 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders or names of runs; a folder of --seeds stands for its runs.")
     ],
-    split: Annotated[
-        str, typer.Option("--split", help="val; train; or test, which is asked for by name.")
-    ] = "val",
+    split: SplitOption = "val",
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Another dataset than the runs' own.")
     ] = None,
-    rerank_top: Annotated[
-        str | None,
-        typer.Option(
-            "--rerank-top",
-            help="Of runs with a second stage: how many of the nearest are ranked again; all scores every "
-            "pair; 0 for none. By default 100.",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Items embedded at a time.", min=1)] = 256,
+    rerank_top: RerankTopOption = None,
+    batch_size: EmbeddedOption = 256,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     home: HomeOption = None,

@@ -8,7 +8,15 @@ import typer
 
 from mmx.cli.label_tables import show_head
 from mmx.cli.metric_tables import metric_table, with_interval
-from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SeedOption
+from mmx.cli.options import (
+    DeviceOption,
+    EmbeddedOption,
+    HomeOption,
+    JsonOption,
+    RerankTopOption,
+    SeedOption,
+    SplitOption,
+)
 from mmx.cli.post_tables import show_evaluation
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
 from mmx.core.errors import UsageError
@@ -24,9 +32,7 @@ def evaluate(
     run: Annotated[
         Path | None, typer.Argument(help="A run's folder or name; the newest when left out.")
     ] = None,
-    split: Annotated[
-        str, typer.Option("--split", help="val; train; or test, which is asked for by name.")
-    ] = "val",
+    split: SplitOption = "val",
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Another dataset than the run's own.")
     ] = None,
@@ -39,14 +45,7 @@ def evaluate(
     worst: Annotated[
         int, typer.Option("--worst", help="Show this many worst queries of each direction.", min=0)
     ] = 0,
-    rerank_top: Annotated[
-        str | None,
-        typer.Option(
-            "--rerank-top",
-            help="Of a run with a second stage: how many of the nearest are ranked again; all scores every "
-            "pair too; 0 for none. By default 100.",
-        ),
-    ] = None,
+    rerank_top: RerankTopOption = None,
     tune_weight: Annotated[
         bool,
         typer.Option("--tune-weight", help="Add a row with the second stage's weight that is best on val."),
@@ -94,7 +93,7 @@ def evaluate(
             min=0,
         ),
     ] = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Items embedded at a time.", min=1)] = 256,
+    batch_size: EmbeddedOption = 256,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     home: HomeOption = None,

@@ -16,6 +16,16 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output and nothing else.")
 ]
+SplitOption = Annotated[str, typer.Option("--split", help="val; train; or test, which is asked for by name.")]
+RerankTopOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-top",
+        help="Of runs with a second stage: how many of the nearest are ranked again; all scores every "
+        "pair; 0 for none. By default 100.",
+    ),
+]
+EmbeddedOption = Annotated[int, typer.Option("--batch-size", help="Items embedded at a time.", min=1)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="name=value; may be given several times.")]
 WorkersOption = Annotated[
     int | None,

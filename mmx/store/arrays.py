@@ -15,6 +15,20 @@ LENGTH = 8
 """Bytes before the header, that say how long it is."""
 
 
+def open_safely(path: Path, framework: str) -> safe_open:
+    """The library's view of a safetensors file, whose numbers come in arrays of the framework.
+
+    Raises:
+        ArtifactError: when it is absent, or is not a safetensors file.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"there is no file '{path}'.")
+    try:
+        return safe_open(path, framework=framework)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(f"'{path}' is not a whole safetensors file ({error}). Make it again.") from error
+
+
 class ArrayFile:
     """A safetensors file opened for reading; see `TensorFile`, whose checks are the same."""
 
@@ -25,16 +39,9 @@ class ArrayFile:
             ArtifactError: when it is absent, is not a safetensors file, or its header was changed.
         """
         self.path = path
-        if not path.is_file():
-            raise ArtifactError(f"there is no file '{path}'.")
-        try:
-            # The library looks at every offset and shape, so that what is read below lies in the file.
-            with safe_open(path, framework="np") as file:
-                self.metadata: dict[str, str] = file.metadata() or {}
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ArtifactError(
-                f"'{path}' is not a whole safetensors file ({error}). Make it again."
-            ) from error
+        # The library looks at every offset and shape, so that what is read below lies in the file.
+        with open_safely(path, "np") as file:
+            self.metadata: dict[str, str] = file.metadata() or {}
         with path.open("rb") as file:
             header = int.from_bytes(file.read(LENGTH), "little")
             self._forms = json.loads(file.read(header))

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError, ResourceError
+from mmx.store.arrays import open_safely
 from mmx.store.atomic import atomic_file
 from mmx.store.sums import SUMS, bytes_sum, form_sum
 
@@ -59,15 +60,8 @@ class TensorFile:
             ArtifactError: when it is absent, is not a safetensors file, or its header was changed.
         """
         self.path = path
-        if not path.is_file():
-            raise ArtifactError(f"there is no file '{path}'.")
-        try:
-            self._file = safe_open(path, framework="pt", device="cpu")
-            names = list(self._file.keys())
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ArtifactError(
-                f"'{path}' is not a whole safetensors file ({error}). Make it again."
-            ) from error
+        self._file = open_safely(path, "pt")
+        names = list(self._file.keys())
         if len(names) > MAX_TENSORS:
             raise ArtifactError(f"'{path}' claims {len(names)} tensors; at most {MAX_TENSORS} are read.")
         self.names = [name for name in names if name != SUMS]

@@ -15,6 +15,7 @@ from torch import Tensor
 from mmx.core.errors import ArtifactError
 from mmx.store.tensors import TensorFile, save_tensors
 from mmx.tasks.resampling import Sums
+from mmx.workflows.answer_file import open_answers
 from mmx.workflows.labelled import Interval, SortedSplit, TaggedSplit
 
 FORMAT = "mmx.labels"
@@ -93,13 +94,9 @@ def load_labels(run: Path, wanted: dict[str, str]) -> LabelTable | None:
         ArtifactError: when the file is not what mmx wrote.
     """
     path = label_file(run, wanted["dataset"], wanted["split"])
-    if not path.is_file():
+    file = open_answers(path, FORMAT, VERSION)
+    if file is None:
         return None
-    file = TensorFile(path)
-    if (file.metadata.get("format"), file.metadata.get("version")) != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{path}' does not hold labels of version {VERSION}. Delete it and evaluate again."
-        )
     if any(file.metadata.get(name) != value for name, value in wanted.items()):
         return None
     try:

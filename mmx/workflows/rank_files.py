@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
-from mmx.store.tensors import TensorFile, save_tensors
+from mmx.store.tensors import save_tensors
 from mmx.tasks import bootstrap
 from mmx.tasks.recall import RankLists, Ranks
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
+from mmx.workflows.answer_file import open_answers
 
 FORMAT = "mmx.ranks"
 VERSION = "1"
@@ -105,13 +106,9 @@ def load_ranks(run: Path, wanted: dict[str, str]) -> RankTable | None:
         ArtifactError: when the file is not what mmx wrote.
     """
     path = rank_file(run, wanted["dataset"], wanted["split"])
-    if not path.is_file():
+    file = open_answers(path, FORMAT, VERSION)
+    if file is None:
         return None
-    file = TensorFile(path)
-    if (file.metadata.get("format"), file.metadata.get("version")) != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{path}' does not hold ranks of version {VERSION}. Delete it and evaluate again."
-        )
     about = {"second_stage": ONE_STAGE, **file.metadata}
     if about["second_stage"] == ONE_STAGE:
         wanted = {**wanted, "second_stage": ONE_STAGE}

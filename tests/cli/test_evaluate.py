@@ -1,16 +1,16 @@
 """mmx evaluate on the screen: tables, JSON, words and exit codes."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mmx import methods
-from mmx.cli.app import main
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.workflows.train import TrainSettings, train
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
 STUBS = Path(__file__).parents[1] / "two_stage"
@@ -26,14 +26,7 @@ def trained(tmp_path: Path) -> Home:
 def mmx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
     """Types a command; gives exit code, standard output and standard error."""
 
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capfd.readouterr()
-        return left.value.code, said.out, said.err
-
-    return typed
+    return partial(typed, monkeypatch, capfd)
 
 
 def evaluate(mmx, home: Home, *words: object) -> tuple[int, str, str]:

@@ -1,27 +1,16 @@
 """mmx export: what it prints, and words and codes before any work."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from mmx.engine import onnx_export
+from tests.typed import typed
 from tests.workflows.exported_home import exported_home
 
 pytest.importorskip("onnx", reason="the extra onnx is not installed")
-
-
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    shown = capsys.readouterr()
-    return int(left.value.code or 0), shown.out, shown.err
 
 
 def test_it_prints_how_near_each_side_is_to_torch_and_how_large_all_is(

@@ -2,16 +2,16 @@
 
 import json
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy
 import pytest
 import torch
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from tests.shot_files import NAMES, write_class_texts, write_photos, write_published
+from tests.typed import typed
 
 QUICK = ("--method", "nearest-mean", "--device", "cpu")
 
@@ -21,14 +21,7 @@ def mmx(home: Home, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPat
     """Runs a command line: its exit code, standard output and standard error."""
     monkeypatch.setenv("COLUMNS", "160")
 
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return left.value.code, shown.out, shown.err
-
-    return run
+    return partial(typed, monkeypatch, capsys)
 
 
 @pytest.fixture

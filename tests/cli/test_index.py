@@ -1,15 +1,15 @@
 """mmx index: the words on the screen, the exit codes, and documents for programs."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mmx.cli.app import main
 from mmx.core.home import Home
+from tests.typed import typed
 
 Run = Callable[..., tuple[int, str, str]]
 MODEL = ("--model", "random:clip")
@@ -17,14 +17,7 @@ MODEL = ("--model", "random:clip")
 
 @pytest.fixture
 def run(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def typed(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return typed
+    return partial(typed, monkeypatch, capsys)
 
 
 @pytest.fixture

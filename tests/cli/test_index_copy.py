@@ -1,30 +1,23 @@
 """mmx index copy, and an index by its address: words on the screen, exit codes, documents for programs."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from tests.search.milvus_home import milvus_file
+from tests.typed import typed
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def typed(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return typed
+    return partial(typed, monkeypatch, capsys)
 
 
 def test_an_index_goes_to_milvus_is_searched_there_and_comes_back(

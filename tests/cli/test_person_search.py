@@ -1,13 +1,13 @@
 """mmx prepare, evaluate, index and search with people: what is shown, exit codes of what cannot be."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 from tests.workflows.person_home import person_home
 
@@ -16,14 +16,7 @@ from tests.workflows.person_home import person_home
 def mmx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
     """Types a command; gives exit code, standard output and standard error."""
 
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capfd.readouterr()
-        return left.value.code, said.out, said.err
-
-    return typed
+    return partial(typed, monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Posts at the keyboard: prepared, learned from, measured and labelled, and the exit code of each mistake."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from tests.post_corpus import write_posts, write_sentiments
+from tests.typed import typed
 
 TINY = ("--preset", "tiny", "--device", "cpu", "--set", "generator=none", "--set", "captioner=false")
 
@@ -17,14 +17,7 @@ TINY = ("--preset", "tiny", "--device", "cpu", "--set", "generator=none", "--set
 def mmx(home: Home, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     """Runs a command line: its exit code, standard output and standard error."""
 
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return left.value.code, shown.out, shown.err
-
-    return run
+    return partial(typed, monkeypatch, capsys)
 
 
 def test_posts_from_their_files_to_the_entities_of_new_ones(mmx, tmp_path: Path) -> None:

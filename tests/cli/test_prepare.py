@@ -1,14 +1,14 @@
 """mmx prepare on the screen: tables, JSON, words and exit codes."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mmx.cli.app import main
 from mmx.core.home import Home
+from tests.typed import typed
 
 SMALL = ("--set", "scenes=20", "--set", "size=32")
 
@@ -17,14 +17,7 @@ SMALL = ("--set", "scenes=20", "--set", "size=32")
 def mmx(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
     """Types a command; gives exit code, standard output and standard error."""
 
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capfd.readouterr()
-        return left.value.code, said.out, said.err
-
-    return typed
+    return partial(typed, monkeypatch, capfd)
 
 
 @pytest.fixture

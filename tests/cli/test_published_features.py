@@ -1,29 +1,22 @@
 """Few-shot features of others at the keyboard: what is broken in their files, its words and its exit code."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from tests.shot_files import NAMES, write_published
+from tests.typed import typed
 
 
 @pytest.fixture
 def mmx(home: Home, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     """Runs a command line: its exit code, standard output and standard error."""
 
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return left.value.code, shown.out, shown.err
-
-    return run
+    return partial(typed, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

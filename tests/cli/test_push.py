@@ -1,26 +1,15 @@
 """mmx push: what it prints, and words and codes before any hub is asked."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
+from tests.typed import typed
 from tests.workflows.exported_home import exported_home
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-
-
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    shown = capsys.readouterr()
-    return int(left.value.code or 0), shown.out, shown.err
 
 
 def test_a_trial_lists_what_would_be_pushed_and_pushes_nothing(

@@ -4,16 +4,17 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from mmx import methods
-from mmx.cli.app import main
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.workflows.train import TrainSettings, train
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
 Run = Callable[..., tuple[int, str, str]]
@@ -30,14 +31,7 @@ def run(
     work.mkdir()
     monkeypatch.chdir(work)
 
-    def typed(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", "search", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return typed
+    return partial(typed, monkeypatch, capsys, "search")
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """mmx search --explain and --caption-qa: the words on the screen, the files, the exit codes."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.store.manifest import write_manifest
+from tests.typed import typed
 from tests.workflows.explained_home import explained_home, write_corpus
 
 Run = Callable[..., tuple[int, str, str]]
@@ -27,14 +27,7 @@ def run(
     work.mkdir()
     monkeypatch.chdir(work)
 
-    def typed(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capfd.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return typed
+    return partial(typed, monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -5,25 +5,15 @@ import sys
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
-
-
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", "serve", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    shown = capsys.readouterr()
-    return int(left.value.code or 0), shown.out, shown.err
+from tests.typed import typed
 
 
 def test_without_the_extra_it_is_named(
     home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    code, _, err = typed(monkeypatch, capsys)
+    code, _, err = typed(monkeypatch, capsys, "serve")
     assert code == 7 and "pip install 'mmx[serve]'" in err
 
 
@@ -32,8 +22,10 @@ def test_what_cannot_be_served_says_why(
 ) -> None:
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, _, err = typed(monkeypatch, capsys, "--port", str(taken.getsockname()[1]))
+        code, _, err = typed(monkeypatch, capsys, "serve", "--port", str(taken.getsockname()[1]))
     assert code == 2 and "Take another: --port 0" in err
-    assert typed(monkeypatch, capsys, "--port", "0")[0] == 4
-    code, _, err = typed(monkeypatch, capsys, "--port", "0", "--in", "nowhere", "--model", "random:clip")
+    assert typed(monkeypatch, capsys, "serve", "--port", "0")[0] == 4
+    code, _, err = typed(
+        monkeypatch, capsys, "serve", "--port", "0", "--in", "nowhere", "--model", "random:clip"
+    )
     assert code == 3 and "nowhere' is not a folder" in err

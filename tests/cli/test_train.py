@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mmx.cli.app import main
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.workflows.prepare import PrepareSettings, prepare
+from tests.typed import typed
 
 
 @pytest.fixture
@@ -21,21 +21,13 @@ def toy(home: Home) -> Home:
     return home
 
 
-def mmx(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    shown = capsys.readouterr()
-    return left.value.code, shown.out, shown.err
-
-
 TINY = ("train", "attention-clip", "--dataset", "toy", "--preset", "tiny", "--device", "cpu")
 
 
 def test_training_ends_with_a_table_and_the_next_command(
     toy: Home, capsys, monkeypatch, tmp_path: Path
 ) -> None:
-    code, out, err = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--out", tmp_path / "run")
+    code, out, err = typed(monkeypatch, capsys, *TINY, "--epochs", "1", "--out", tmp_path / "run")
 
     assert code == 0
     assert "val rsum" in out and "best epoch" in out
@@ -45,7 +37,7 @@ def test_training_ends_with_a_table_and_the_next_command(
 
 
 def test_json_is_one_document_and_nothing_else(toy: Home, capsys, monkeypatch, tmp_path: Path) -> None:
-    code, out, _ = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--out", tmp_path / "run", "--json")
+    code, out, _ = typed(monkeypatch, capsys, *TINY, "--epochs", "1", "--out", tmp_path / "run", "--json")
 
     document = json.loads(out)
     assert code == 0 and document["schema"] == "mmx.train/1"
@@ -54,12 +46,12 @@ def test_json_is_one_document_and_nothing_else(toy: Home, capsys, monkeypatch, t
 
 def test_settings_are_shown_with_meaning_source_and_who_set_them(home: Home, capsys, monkeypatch) -> None:
     words = ("train", "attention_clip", "--settings", "--set", "lr=0.25", "--json")
-    code, out, _ = mmx(capsys, monkeypatch, *words)
+    code, out, _ = typed(monkeypatch, capsys, *words)
 
     rows = {row["name"]: row for row in json.loads(out)["settings"]}
     assert code == 0
     assert rows["lr"]["value"] == 0.25 and rows["lr"]["set_by"] == "--set" and rows["lr"]["source"]
-    code, out, _ = mmx(capsys, monkeypatch, *words[:-1])
+    code, out, _ = typed(monkeypatch, capsys, *words[:-1])
     assert code == 0 and "set by" in out and "0.25" in out
 
 
@@ -77,7 +69,7 @@ def test_settings_are_shown_with_meaning_source_and_who_set_them(home: Home, cap
 def test_each_mistake_has_its_exit_code_and_says_what_to_do(
     words: tuple[str, ...], code: int, message: str, home: Home, capsys, monkeypatch
 ) -> None:
-    found, out, err = mmx(capsys, monkeypatch, *words)
+    found, out, err = typed(monkeypatch, capsys, *words)
 
     assert (found, out) == (code, "")
     assert err.startswith("mmx: ") and message in err and "Traceback" not in err
@@ -100,10 +92,10 @@ def test_help_loads_no_torch() -> None:
 def test_a_batch_in_chunks_is_remembered_and_what_cannot_be_cut_is_refused(
     toy: Home, capsys, monkeypatch, tmp_path: Path
 ) -> None:
-    code, _, _ = mmx(capsys, monkeypatch, *TINY, "--epochs", "1", "--chunk", "3", "--out", tmp_path / "run")
-    none, _, said = mmx(capsys, monkeypatch, *TINY, "--chunk", "0", "--out", tmp_path / "none")
+    code, _, _ = typed(monkeypatch, capsys, *TINY, "--epochs", "1", "--chunk", "3", "--out", tmp_path / "run")
+    none, _, said = typed(monkeypatch, capsys, *TINY, "--chunk", "0", "--out", tmp_path / "none")
     words = ("train", "mh-cvse", *TINY[2:], "--set", "gate_norm=batch", "--chunk", "3")
-    norm, _, cannot = mmx(capsys, monkeypatch, *words, "--out", tmp_path / "norm")
+    norm, _, cannot = typed(monkeypatch, capsys, *words, "--out", tmp_path / "norm")
 
     assert code == 0 and json.loads((tmp_path / "run" / "settings.json").read_text())["chunk"] == 3
     assert none == 2 and said.splitlines()[-1].startswith("mmx: --chunk '0' holds no image.")
@@ -118,7 +110,7 @@ def test_runs_one_after_the_other_are_for_one_process_and_the_first_one_says_so(
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", "2")
 
-    code, _, err = mmx(capsys, monkeypatch, *TINY, "--sweep", "lr=0.1,0.2")
+    code, _, err = typed(monkeypatch, capsys, *TINY, "--sweep", "lr=0.1,0.2")
 
     assert code == 2 and ("--sweep and --seeds train run after run in one process" in err) == says
     assert bool(err) == says

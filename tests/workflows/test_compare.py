@@ -3,14 +3,12 @@
 import json
 import shutil
 import statistics
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from mmx.cli.app import main
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.store.run import RunFolder
@@ -20,6 +18,7 @@ from mmx.workflows.compare import Compared, CompareSettings, compare_runs
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
 from mmx.workflows.label_files import LabelTable, label_file, load_labels, save_labels
 from mmx.workflows.labelled import SortedSplit, TaggedSplit
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
 
@@ -142,14 +141,6 @@ def test_seeds_of_what_was_begun_from_seeds_are_one_setting_too(home: Home, repo
 
     assert [row.name for row in rows] == ["first", "tuned"]
     assert rows[1].differs == {"dropout": (0.05, 0.3), "init": ("first", None)}
-
-
-def typed(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    said = capsys.readouterr()
-    return left.value.code, said.out, said.err
 
 
 def test_at_the_keyboard_runs_stand_side_by_side_and_say_what_they_differ_in(

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy
 import pytest
 import torch
 
-from mmx.cli.app import main
 from mmx.core.errors import ArtifactError, DeviceError, Interrupted, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
@@ -22,6 +20,7 @@ from mmx.workflows.circumstances import circumstances, note_resumed, recorded, w
 from mmx.workflows.replay import Replayed, ReplaySettings, replay
 from mmx.workflows.train import TrainSettings, train
 from tests.shot_files import write_class_texts, write_published
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
 QUIET = SilentReporter()
@@ -181,14 +180,6 @@ def test_a_run_of_a_device_that_is_not_here_is_exit_5(home: Home) -> None:
 
     with pytest.raises(DeviceError):
         replay(ReplaySettings(home, Path("second")), QUIET)
-
-
-def typed(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    said = capsys.readouterr()
-    return left.value.code, said.out, said.err
 
 
 def test_at_the_keyboard_a_difference_is_shown_and_is_exit_5(home: Home, monkeypatch, capsys) -> None:

@@ -1,14 +1,12 @@
 """One training a seed: what is kept when one breaks, what is taken as it is, and what makes no sense."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from mmx.cli.app import main
 from mmx.core.errors import ArtifactError, Interrupted, TrainingError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
@@ -19,6 +17,7 @@ from mmx.workflows.method_settings import Wishes, resolve_method
 from mmx.workflows.seeds import runs_of_seeds, train_seeds
 from mmx.workflows.sweep import sweep
 from mmx.workflows.train import TrainSettings
+from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
 WISHES = Wishes(preset="tiny", assignments=("epochs=1",))
@@ -121,16 +120,6 @@ def test_what_makes_no_sense_with_seeds_is_refused(change: dict, words: str, ask
 def test_what_hinders_the_first_seed_before_it_begins_is_told_once(asked, reporter) -> None:
     with pytest.raises(ArtifactError, match="mmx prepare small"):
         train_seeds((1, 2), asked, reporter)
-
-
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: object
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    said = capsys.readouterr()
-    return left.value.code, said.out, said.err
 
 
 def test_at_the_keyboard_the_table_comes_before_the_exit_code_of_a_broken_seed(

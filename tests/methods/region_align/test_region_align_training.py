@@ -1,19 +1,19 @@
 """region-align from typed words to a run: stages in order, a third tower, LoRA, WiSE-FT, what is refused."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from mmx.cli.app import main
 from mmx.core.reporter import SilentReporter
 from mmx.encoders import lora
 from mmx.encoders.load import load_encoder
 from mmx.store.checkpoint import read_weights
 from mmx.workflows.prepare import PrepareSettings, prepare
+from tests.typed import typed
 
 Mmx = Callable[..., tuple[int, str, str]]
 PAIR = (
@@ -39,14 +39,7 @@ def mmx(corpus: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
     """Types a command; gives exit code, standard output and standard error."""
     monkeypatch.setenv("MMX_HOME", str(corpus))
 
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmx", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capfd.readouterr()
-        return left.value.code, said.out, said.err
-
-    return typed
+    return partial(typed, monkeypatch, capfd)
 
 
 def train(mmx: Mmx, out: Path, *assignments: str, init: Path | None = None) -> tuple[int, str, str]:
