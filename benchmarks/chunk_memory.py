@@ -69,7 +69,7 @@ def step(method: Method, model: nn.Module, batch: Batch, chunk: int | None, devi
     else:
         images = len(batch.pixels)
         pieces = [
-            Piece(number, Batch(**{name: value[first:end] for name, value in batch.filled().items()}))
+            Piece(number, Batch.of({name: value[first:end] for name, value in batch.filled().items()}))
             for number, first, end in cut_batches(images, chunk, 0, 1).bounds(images)
         ]
         CutGradients(method, model, SINGLE, device, nullcontext).compute(pieces, 0.5, torch.manual_seed)

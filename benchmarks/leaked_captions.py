@@ -19,11 +19,11 @@ from torch.nn.functional import normalize
 
 from mmx.core.batch import Batch
 from mmx.core.home import Home
-from mmx.engine.loader import TrainingOrder
+from mmx.engine.training_order import TrainingOrder
 from mmx.methods.attention_clip.loss import corrected_loss, faithful_loss
 from mmx.methods.attention_clip.model import AttentionClip
 from mmx.nn.contrastive import positive_pairs
-from mmx.workflows.assemble import open_run
+from mmx.workflows.opened_run import open_run
 
 CPU = torch.device("cpu")
 OF_CAPTIONS = ("token_ids", "token_mask", "text_features", "token_features")

@@ -1,45 +1,33 @@
-"""A training step of mh-cvse against a plain build of the same network, in one interleaved run.
-
-    python benchmarks/mh_cvse_step.py [--batch 128] [--pools 2] [--threads 2] [--clock wall] [--profile]
+"""A training step of mh-cvse beside a plain build of the same network.
 
 Both have the network of mh-cvse (CVSE with an attention block in either branch): 36 regions of 2048,
 captions of Flickr30k's lengths, 300 concepts, width 1024, the same losses and clipping, Adam. A step is
 everything from the rows of a batch to new weights; a sample is a pair of an image and a caption.
 
-`plain` is written beside this file (plain_cvse.py) from descriptions of CVSE's public code (BruceW91/CVSE,
-commit 94c2191), in its structure: one process; the concepts of a sample are found by going through the
-records of all 31,014 images; the vectors of all concepts are made a tensor for each sample and stacked; the
-graph is normalised and its network run once for each modality; consensus scores fill tensors of items x
-concepts x width; captions come in random order, padded to the longest of their batch. The others are the
-package's own method:
+`plain` is written by us (plain_cvse.py) from descriptions of CVSE's public code (BruceW91/CVSE, commit
+94c2191), in its structure: one process; the concepts of a sample are found by going through the records of
+all 31,014 images; the vectors of all concepts are made a tensor for each sample and stacked; the graph is
+normalised and its network run once for each modality; consensus scores fill tensors of items x concepts x
+width; captions come in random order, padded to the longest of their batch. `mmx` is the package's own method
+on captions of like length together (the method's buckets of eight batches); with five captions an image is
+encoded once for five samples.
 
-    mmx unsorted        the batches of `plain`
-    mmx                 the same, captions of like length together (the method's buckets of eight batches)
-    mmx five captions   each image with all its five captions, so that it is encoded once for five samples
-    plain bf16, mmx bf16    in mixed precision, as `--precision bf16` trains
-
-Before anything is timed, both must give the same loss and the same gradients in float64, on captions of
-one length (where they differ in length, padding leaks into the words of `plain`, as in the source). Each
-round runs every contestant on one batch in turn, with a 2048^3 matrix product before and after as a probe of
-the machine; where the probe is under 75% of the best one, the round is left out. Printed: samples a second
-(medians and quartiles), the ratio to `plain`, and with --profile where the time goes. On a machine that
-others use too, `--clock cpu --threads 1` takes the processor's seconds in place of the wall's.
+Both must give the same loss and the same gradients in float64, on captions of one length (where they differ
+in length, padding leaks into the words of `plain`, as in the source). Then every call of a contestant is a
+step on its next batch of eight.
 """
 
-import argparse
-import json
-import sys
-import time
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy
 import torch
-from plain_cvse import CONCEPTS, FEATURES, REGIONS, WIDTH, WORD, WORDS, Plain
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.plain_cvse import CONCEPTS, FEATURES, REGIONS, WORD, WORDS, Plain
+from benchmarks.side_by_side import Contestant, Different, Match, Peer, Row, main
 from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.discover import find_method
@@ -48,7 +36,6 @@ from mmx.core.tower import Tower
 
 METHOD = find_method("mh-cvse")
 CAPTIONS, POOL, RECORDS = 5, 8, 31_014
-PROBE_SHARE = 0.75
 CLIP, RATE = 2.0, 2e-4
 # Captions of Flickr30k's val and test by their number of words, with start and end: from 6 words on.
 COUNTS = """
@@ -234,13 +221,12 @@ def check_equal(batch: int = 16) -> dict[str, float]:
     norm = sum(theirs.square().sum() for _, theirs in pairs).sqrt()
     apart = sum((ours - theirs).square().sum() for ours, theirs in pairs).sqrt()
     found = {
-        "loss": other.item(),
         "relative_difference_of_loss": abs(total.item() / other.item() - 1),
         "relative_difference_of_gradient": (apart / norm).item(),
         "tensors_compared": len(pairs),
     }
     if max(found["relative_difference_of_loss"], found["relative_difference_of_gradient"]) > 1e-6:
-        raise SystemExit(f"the two networks differ: {found}")
+        raise Different(f"the two networks: {found}")
     return found
 
 
@@ -257,152 +243,63 @@ def mmx_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, b
     optimizer.step()
 
 
-def plain_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...], bf16: bool = False
-) -> None:
+def plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...]) -> None:
     """A step as the public code takes it."""
-    with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-        total = model(*batch)
+    total = model(*batch)
     optimizer.zero_grad()
     total.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
     optimizer.step()
 
 
-def probe(clock: Callable[[], float], side: int = 2048) -> float:
-    """GFLOP/s of a float32 matrix product."""
-    matrix = torch.ones(side, side)
-    began = clock()
-    matrix @ matrix
-    return 2 * side**3 / (clock() - began) / 1e9
+def steps(step: Callable[[Tensor], None], batches: Sequence[Tensor]) -> Callable[[], None]:
+    """Each call is a step on the next of the batches."""
+    turn = itertools.cycle(batches)
+    return lambda: step(next(turn))
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A whole step on some rows, the making of its batch included."""
-
-    step: Callable[[Tensor], None]
-    sorted: bool = True
-    captions: int = 1
-
-
-def contestants(data: Data) -> dict[str, Contestant]:
-    """By name."""
+def make(quick: bool) -> Match:
+    """Eight batches that all learn from, each contestant with a model of its own."""
+    size = 8 if quick else 128
+    figures, data = check_equal(), make_data(size)
     model, plain = make_models(data, dropout=None)
     ours = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.0, fused=True)
     theirs = torch.optim.Adam(plain.parameters(), RATE)
+    rows = data.rows_for(size)
+    mixed, alike = rows.split(size), data.by_length(rows, 1).split(size)
+    together = data.by_length(rows, CAPTIONS).split(size)
 
-    def by_mmx(rows: Tensor) -> None:
-        mmx_step(model, ours, mmx_batch(data, rows))
+    def by_mmx(rows: Tensor, each: int = 1, bf16: bool = False) -> None:
+        mmx_step(model, ours, mmx_batch(data, rows, each), bf16)
 
-    return {
-        "plain": Contestant(lambda rows: plain_step(plain, theirs, plain_batch(data, rows)), sorted=False),
-        "mmx unsorted": Contestant(by_mmx, sorted=False),
-        "mmx": Contestant(by_mmx),
-        "mmx five captions": Contestant(
-            lambda rows: mmx_step(model, ours, mmx_batch(data, rows, CAPTIONS)),
-            sorted=False,
-            captions=CAPTIONS,
+    def by_plain(rows: Tensor) -> None:
+        plain_step(plain, theirs, plain_batch(data, rows))
+
+    def beside(name: str, work: Callable[[], None], share: float = 1.0) -> Peer:
+        return Peer(name, work, compare=lambda *_: {}, origin="mmx otherwise", share=share, rounds=3)
+
+    return Contestant("mmx", steps(by_mmx, alike)), [
+        Peer("plain", steps(by_plain, mixed), compare=lambda *_: figures, origin="transcribed", faster=1.5),
+        beside("captions in random order", steps(by_mmx, mixed)),
+        beside(
+            "an image with its five captions",
+            steps(lambda rows: by_mmx(rows, CAPTIONS), together),
+            share=1 / CAPTIONS,
         ),
-        "plain bf16": Contestant(
-            lambda rows: plain_step(plain, theirs, plain_batch(data, rows), bf16=True), sorted=False
-        ),
-        "mmx bf16": Contestant(lambda rows: mmx_step(model, ours, mmx_batch(data, rows), bf16=True)),
-    }
+        beside("bf16", steps(lambda rows: by_mmx(rows, bf16=True), alike)),
+    ]
 
 
-def measure(
-    data: Data, entered: Mapping[str, Contestant], asked: argparse.Namespace
-) -> dict[str, list[float]]:
-    """Seconds of the steps of each contestant over whole pools of batches, as far as the probe accepts."""
-    clock = time.perf_counter if asked.clock == "wall" else time.process_time
-    samples: list[tuple[float, dict[str, float]]] = []
-    for pool in range(-1, asked.pools):
-        rows = data.rows_for(asked.batch)
-        batches = {
-            name: (data.by_length(rows, each.captions) if each.sorted else rows).split(asked.batch)
-            for name, each in entered.items()
-        }
-        for place in range(POOL if pool >= 0 else 1):
-            speed, times = probe(clock), {}
-            for name, contestant in entered.items():
-                began = clock()
-                contestant.step(batches[name][place])
-                times[name] = clock() - began
-            if pool >= 0:
-                samples.append((min(speed, probe(clock)), times))
-    best = max(speed for speed, _ in samples)
-    kept = [times for speed, times in samples if speed >= PROBE_SHARE * best]
-    sys.stderr.write(f"{len(kept)} of {len(samples)} rounds kept; probe at best {best:.0f} GFLOP/s\n")
-    return {name: [times[name] for times in kept] for name in entered}
-
-
-def show_profile(data: Data, batch: int) -> str:
-    """Where the time of a step of each goes: the fifteen operations that take most."""
-    entered, tables = contestants(data), []
-    rows = data.by_length(data.rows_for(batch), 1).split(batch)[POOL // 2]
-    for name in ("plain", "mmx"):
-        entered[name].step(rows)
-        with profile(activities=[ProfilerActivity.CPU]) as found:
-            entered[name].step(rows)
-        table = found.key_averages().table(
-            sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40
-        )
-        tables.append(f"{name}\n{table}")
-    return "\n".join(tables)
-
-
-def rows_of(
-    times: Mapping[str, list[float]], entered: Mapping[str, Contestant], batch: int
-) -> list[dict[str, object]]:
-    """Samples a second of each, and how many times as many as `plain` makes in the same time."""
-    rows, plain = [], batch / numpy.array(times["plain"])
-    for name, seconds in times.items():
-        speeds = batch * entered[name].captions / numpy.array(seconds)
-        low, middle, high = numpy.percentile(speeds, [25, 50, 75])
-        overall = entered[name].captions * numpy.sum(times["plain"]) / numpy.sum(seconds)
-        rows.append(
-            {
-                "name": name,
-                "samples_a_second": round(float(middle), 1),
-                "quartiles": [round(float(low), 1), round(float(high), 1)],
-                "ratio_overall": round(float(overall), 2),
-                "ratio_of_medians": round(float(middle / numpy.median(plain)), 2),
-                "ratio_of_rounds": [
-                    round(float(ratio), 2) for ratio in numpy.percentile(speeds / plain, [0, 100])
-                ],
-            }
-        )
-    return rows
-
-
-def main() -> None:
-    """Check, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--pools", type=int, default=2, help="Pools of eight batches.")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--profile", action="store_true", help="Print where the time goes, instead.")
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    equality = check_equal()
-    data = make_data(asked.batch)
-    if asked.profile:
-        sys.stdout.write(show_profile(data, asked.batch) + "\n")
-        return
-    entered = contestants(data)
-    times = measure(data, entered, asked)
-    shape = f"batch {asked.batch}, {REGIONS} x {FEATURES} regions, width {WIDTH}, {CONCEPTS} concepts"
-    document = {
-        "shape": shape,
-        "threads": torch.get_num_threads(),
-        "equality_in_float64": equality,
-        "clock": asked.clock,
-        "rows": rows_of(times, entered, asked.batch),
-    }
-    sys.stdout.write(json.dumps(document, indent=1) + "\n")
-
+ROWS = [
+    Row(
+        "mh-cvse-step",
+        "mh-cvse training step, batch 128",
+        make,
+        rounds=8,
+        seconds=120.0,
+        note="Compared in float64. Most of a step are products of matrices that both share.",
+    )
+]
 
 if __name__ == "__main__":
-    main()
+    main(__file__, ROWS)

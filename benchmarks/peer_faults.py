@@ -139,7 +139,7 @@ class Mmx:
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """The last weights of a training."""
-        return {name: tensor for name, tensor in safetensors.torch.load_file(self.checkpoint(name)).items()}
+        return dict(safetensors.torch.load_file(self.checkpoint(name)).items())
 
     def killed_in_save(self, after: int) -> None:
         """From now on in this process: kill -9 in the midst of writing so many files of tensors."""

@@ -1,162 +1,177 @@
-"""One query over many vectors: mmx's ways to search beside torch, numpy and FAISS, in one interleaved run.
+"""Searching by vectors: the nearest ten of 31,783 and of 1,000,000, exactly and through a compressed index.
 
-    python benchmarks/search_index.py [--rows 1000000] [--width 512] [--kinds pq] [--rounds 7]
-
-The vectors lie in a gallery on the disk, memory-mapped, as `mmx index` keeps them: 3,000 clusters in 128
-latent dimensions around one strong common direction. Half of the queries are drawn as the vectors are, the
-other half around another direction, as sentences lie apart from pictures. In each round every contestant
-answers every query, with a 2048^3 matrix product before and after as a probe of the machine; where it is
-under 75% of the best one, the round is left out. Printed as JSON: what each takes in memory, how long
-it takes to build, its recall@10 against torch, and the median time of a query with quartiles and the ratio to
-torch.
+The vectors are of 3,000 clusters in 128 latent dimensions around one strong common direction, 512 wide. Half
+of the queries are drawn as the vectors are, the other half around another direction, as sentences lie apart
+from pictures. With a million vectors sixteen queries are asked one after another. Recall is the share of the
+ten that a product with all vectors finds.
 """
 
-import argparse
-import json
-import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 
 import faiss
-import numpy
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmx.search.approximate import KINDS, build
+from benchmarks.side_by_side import Contestant, Different, Match, Peer, Row, main, not_compared
+from mmx.search.approximate import BITS, DIMENSIONS_A_CODE, TRAINED_ON, build
 from mmx.search.nearest import nearest
-from mmx.store.entries import Entry
+from mmx.store.codes import round_off
+from mmx.store.gallery_header import MANY
 from mmx.store.index import Gallery
 
-HITS = 10
+HITS, WIDTH = 10, 512
 CLUSTERS, LATENT = 3000, 128
-PROBE_SHARE = 0.75
-MADE_AT_ONCE = 1 << 16
-
-Answer = Callable[[Tensor], Tensor]
-"""[1, D] -> rows [1, 10]"""
+FEW, MILLION, QUICK = 31_783, 1_000_000, 4_000
+DRAWN_AT_ONCE = 1 << 16
 
 
 class World:
     """Where vectors are drawn from."""
 
-    def __init__(self, width: int) -> None:
-        self._random = torch.Generator().manual_seed(0)
-        self._centres = torch.randn(CLUSTERS, LATENT, generator=self._random)
-        self._map = torch.randn(LATENT, width, generator=self._random) / LATENT**0.5
-        self._means = torch.randn(2, width, generator=self._random)
+    def __init__(self) -> None:
+        self._centres = torch.randn(CLUSTERS, LATENT)
+        self._map = torch.randn(LATENT, WIDTH) / LATENT**0.5
+        self._means = torch.randn(2, WIDTH)
 
     def draw(self, rows: int, apart: bool = False) -> Tensor:
-        """[rows, D] of unit length; `apart` as sentences are, around another direction."""
-        cluster = torch.randint(CLUSTERS, (rows,), generator=self._random)
-        latent = self._centres[cluster] + 0.7 * torch.randn(rows, LATENT, generator=self._random)
-        return normalize(latent @ self._map + self._means[int(apart)], dim=1)
+        """[rows, 512] of unit length; `apart` as sentences are, around another direction."""
+        vectors = torch.empty(rows, WIDTH)
+        for part in vectors.split(DRAWN_AT_ONCE):
+            latent = self._centres[torch.randint(CLUSTERS, (len(part),))]
+            latent = latent + 0.7 * torch.randn(len(part), LATENT)
+            part.copy_(normalize(latent @ self._map + self._means[int(apart)], dim=1))
+        return vectors
+
+    def queries(self, of_each: int) -> Tensor:
+        """Of both sorts."""
+        return torch.cat([self.draw(of_each), self.draw(of_each, apart=True)])
+
+    def gallery(self, rows: int) -> Gallery:
+        """As `mmx index` keeps it: with codes where there are many."""
+        vectors = self.draw(rows)
+        codes = round_off(vectors) if rows >= MANY else None
+        return Gallery("/photos", "benchmark", (), vectors, codes=codes)
 
 
-def make_gallery(world: World, rows: int, width: int, folder: Path) -> Gallery:
-    """A gallery on the disk, opened."""
-    vectors = torch.empty(rows, width)
-    for start in range(0, rows, MADE_AT_ONCE):
-        part = vectors[start : start + MADE_AT_ONCE]
-        part.copy_(world.draw(len(part)))
-    entries = [Entry(f"{row}.jpg", f"/photos/{row}.jpg") for row in range(rows)]
-    Gallery("/photos", "benchmark", entries, vectors).save(folder / "gallery.safetensors")
-    return Gallery.open(folder / "gallery.safetensors")
+def one_by_one(answer: Callable[[Tensor], Tensor], queries: Tensor) -> Tensor:
+    """[Q, 512] -> rows [Q, 10], a query at a time."""
+    return torch.cat([answer(query) for query in queries.split(1)])
 
 
-def contestants(
-    gallery: Gallery, kinds: list[str], world: World
-) -> tuple[dict[str, Answer], dict[str, dict]]:
-    """By name: how each answers, and what it cost to make."""
+def by_product(vectors: Tensor, queries: Tensor) -> Tensor:
+    """Torch's product and its topk."""
+    return (queries @ vectors.T).topk(HITS)[1]
+
+
+def by_flat(flat: faiss.Index, queries: Tensor) -> Tensor:
+    """FAISS, exactly."""
+    return torch.from_numpy(flat.search(queries.numpy(), HITS)[1])
+
+
+def recalled(least: float, more: Mapping[str, float] | None = None) -> Callable[..., Mapping[str, float]]:
+    """A comparison: the share of a peer's rows among mmx's, and what else is to be kept."""
+
+    def compare(mine: Tensor, theirs: Tensor) -> Mapping[str, float]:
+        share = float((mine[:, :, None] == theirs[:, None, :]).any(dim=1).float().mean())
+        if share < least:
+            raise Different(f"recall {share}, at least {least} is wanted")
+        return {"recall": share, **(more or {})}
+
+    return compare
+
+
+def make_few(quick: bool) -> Match:
+    """64 queries at once over as many pictures as Flickr30k has."""
+    world = World()
+    gallery, queries = world.gallery(QUICK if quick else FEW), world.queries(32)
     vectors = gallery.image_vectors
-    array = vectors.numpy()
-    size = array.nbytes
-    answers: dict[str, Answer] = {
-        "torch matmul + topk": lambda query: (query @ vectors.T).topk(HITS)[1],
-        "numpy argsort": lambda query: torch.from_numpy(
-            numpy.argsort(-(query.numpy() @ array.T), axis=1)[:, :HITS].copy()
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    flat = faiss.IndexFlatIP(WIDTH)
+    flat.add(vectors.numpy())
+    exact = recalled(0.999)
+    return Contestant("mmx", lambda: nearest(queries, gallery, HITS)[1]), [
+        Peer("FAISS flat", lambda: by_flat(flat, queries), compare=exact, origin="as published", faster=4.5),
+        Peer(
+            "torch, product and topk",
+            lambda: by_product(vectors, queries),
+            compare=exact,
+            origin="written here",
+            within=1.1,
         ),
-        "mmx exact": lambda query: nearest(query, gallery, HITS)[1],
-    }
-    codes = 0 if gallery.codes is None else gallery.codes.codes.nbytes + gallery.codes.steps.nbytes
-    made = {name: {"megabytes": size / 1e6, "build_s": 0.0} for name in answers}
-    made["mmx exact"]["megabytes"] = (size + codes) / 1e6
-    flat = faiss.IndexFlatIP(array.shape[1])
-    flat.add(array)
-    answers["faiss IndexFlatIP"] = lambda query: torch.from_numpy(flat.search(query.numpy(), HITS)[1])
-    made["faiss IndexFlatIP"] = {"megabytes": size / 1e6, "build_s": 0.0}
-    probes = {"photos": world.draw(128), "sentences": world.draw(128, apart=True)}
-    truth = {name: nearest(queries, gallery, HITS)[1] for name, queries in probes.items()}
-    for kind in kinds:
-        began = time.perf_counter()
-        index = build(kind, gallery, probes, truth)
-        name = f"mmx {kind}, {index.about.candidates} candidates"
-        made[name] = {
-            "megabytes": len(index.about.data) / 1e6,
-            "build_s": time.perf_counter() - began,
-            "recall_at_build": dict(index.about.recall),
-        }
-        answers[name] = lambda query, index=index: index.top_k(query, vectors, HITS)[1]
-    return answers, made
+    ]
 
 
-def probe() -> float:
-    """Multiplications of 2048^3 a second."""
-    square = torch.ones(2048, 2048)
-    began = time.perf_counter()
-    square @ square
-    return 2 * 2048**3 / (time.perf_counter() - began)
+def make_exact(quick: bool) -> Match:
+    """One query at a time over a million."""
+    world = World()
+    gallery, queries = world.gallery(QUICK if quick else MILLION), world.queries(2 if quick else 8)
+    ours = partial(one_by_one, lambda query: nearest(query, gallery, HITS)[1], queries)
+    theirs = partial(one_by_one, partial(by_product, gallery.image_vectors), queries)
+    peer = Peer("torch, product and topk", theirs, compare=recalled(0.999), origin="written here", faster=2.2)
+    return Contestant("mmx", ours), [peer]
 
 
-def measure(answers: Mapping[str, Answer], queries: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds a query, of the rounds in which the machine was free."""
-    found: list[tuple[float, dict[str, list[float]]]] = []
-    for _ in range(rounds):
-        before, times = probe(), {}
-        for name, answer in answers.items():
-            answer(queries[:1])
-            times[name] = []
-            for query in queries.split(1):
-                began = time.perf_counter()
-                answer(query)
-                times[name].append(1e3 * (time.perf_counter() - began))
-        found.append((min(before, probe()), times))
-    best = max(speed for speed, _ in found)
-    free = [times for speed, times in found if speed >= PROBE_SHARE * best]
-    return {name: [one for times in free for one in times[name]] for name in answers}
+def make_compressed(quick: bool) -> Match:
+    """The same through the compressed index."""
+    world = World()
+    gallery, queries = world.gallery(QUICK if quick else MILLION), world.queries(2 if quick else 8)
+    index = build("pq", gallery, *_probes(world, gallery, 16 if quick else 128))
+    least = min(index.about.recall.values())
+    if least < 0.99:
+        raise Different(f"recall at building is {least}")
+    more = {"recall of 128 other queries": least, "candidates": index.about.candidates}
+    ours = partial(one_by_one, lambda query: index.top_k(query, gallery.image_vectors, HITS)[1], queries)
+    theirs = partial(one_by_one, partial(by_product, gallery.image_vectors), queries)
+    compare = recalled(0.98, more)
+    peer = Peer("torch, product and topk", theirs, compare=compare, origin="written here", faster=12)
+    return Contestant("mmx, --kind pq", ours), [peer]
 
 
-def main() -> None:
-    """Make, compare, measure, print."""
-    words = argparse.ArgumentParser()
-    words.add_argument("--rows", type=int, default=1_000_000)
-    words.add_argument("--width", type=int, default=512)
-    words.add_argument("--queries", type=int, default=16, help="of each of the two sorts")
-    words.add_argument("--kinds", default="pq")
-    words.add_argument("--rounds", type=int, default=7)
-    given = words.parse_args()
-    kinds = [kind for kind in KINDS if kind in given.kinds.split(",")]
-    world = World(given.width)
-    with tempfile.TemporaryDirectory() as folder:
-        gallery = make_gallery(world, given.rows, given.width, Path(folder))
-        answers, made = contestants(gallery, kinds, world)
-        queries = torch.cat([world.draw(given.queries), world.draw(given.queries, apart=True)])
-        right = torch.cat([answers["torch matmul + topk"](query) for query in queries.split(1)])
-        for name, answer in answers.items():
-            rows = torch.cat([answer(query) for query in queries.split(1)])
-            hits = (rows[:, :, None] == right[:, None, :]).any(dim=1)
-            made[name]["recall@10"] = float(hits.float().mean())
-        times = measure(answers, queries, given.rounds)
-    reference = statistics.median(times["torch matmul + topk"])
-    for name, taken in times.items():
-        low, middle, high = statistics.quantiles(taken, n=4)
-        made[name] |= {"ms": middle, "quartiles": [low, high], "times_torch": reference / middle}
-    about = {"rows": given.rows, "width": given.width, "threads": torch.get_num_threads()}
-    sys.stdout.write(json.dumps({**about, "contestants": made}, indent=1) + "\n")
+def make_build(quick: bool) -> Match:
+    """Making the compressed index, the choice of its candidates included, beside FAISS alone."""
+    world = World()
+    gallery = world.gallery(QUICK if quick else MILLION)
+    probes, truth = _probes(world, gallery, 16 if quick else 128)
+    vectors = gallery.image_vectors.numpy()
+    _ = gallery.content  # a file says it
 
+    def theirs() -> object:
+        faiss.omp_set_num_threads(torch.get_num_threads())
+        index = faiss.IndexPQFastScan(WIDTH, WIDTH // DIMENSIONS_A_CODE, BITS, faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors[:: max(1, len(vectors) // TRAINED_ON)].copy())
+        index.add(vectors)
+        return index
+
+    ours = Contestant("mmx", lambda: build("pq", gallery, probes, truth))
+    peer = Peer("FAISS PQ fast-scan", theirs, compare=not_compared, origin="as published", within=1.2)
+    return ours, [peer]
+
+
+def _probes(world: World, gallery: Gallery, of_each: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    probes = {"photos": world.draw(of_each), "sentences": world.draw(of_each, apart=True)}
+    return probes, {name: nearest(some, gallery, HITS)[1] for name, some in probes.items()}
+
+
+ROWS = [
+    Row("search-64", "exact search, 31,783 x 512, 64 queries at once", make_few, packages=("faiss-cpu",)),
+    Row("search-1m", "exact search, 1,000,000 x 512, 16 queries one by one", make_exact),
+    Row(
+        "search-1m-pq",
+        "compressed search, 1,000,000 x 512, 16 queries one by one",
+        make_compressed,
+        packages=("faiss-cpu",),
+    ),
+    Row(
+        "build-1m-pq",
+        "building the compressed index, 1,000,000 x 512",
+        make_build,
+        rounds=3,
+        packages=("faiss-cpu",),
+        note="FAISS alone trains and adds; mmx chooses the number of candidates and measures recall besides.",
+    ),
+]
 
 if __name__ == "__main__":
-    main()
+    main(__file__, ROWS)

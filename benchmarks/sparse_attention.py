@@ -1,30 +1,22 @@
-"""Time and memory of dense and sparse attention over lengths from 50 to 2,000.
+"""Sparse attention beside dense: eight items, four heads of 64, at the lengths of two grids of patches.
 
-Run: python -m benchmarks.sparse_attention [--threads 1] [--device cpu] [--backward] [--lengths 50 200 ..]
-
-Each row is a length: milliseconds of one attention (the median of rounds in which every form takes its
-turn), and the most memory above what its inputs take. Lengths of the grid are the squares nearest to those
-asked for.
+The least length at which a sparse form wins depends on the machine. That a form attends to what it says is a
+matter of the tests; here only the two dense forms must agree.
 """
 
-import argparse
-import os
-import statistics
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from torch.profiler import ProfilerActivity, profile
 
-from mmx.nn.sparse_attention import GridWindow, TopK, Window
+from benchmarks.side_by_side import Contestant, Different, Match, Peer, Row, main, not_compared
+from mmx.methods.attention_clip.sparse_attention import GridWindow, TopK, Window
 
-LENGTHS = (50, 100, 200, 400, 800, 1_200, 2_000)
 ITEMS, HEADS, WIDTH = 8, 4, 64
 HALF, RADIUS, KEPT = 16, 1, 32
-ROUNDS = 15
+MOST_APART = 1e-5
 Form = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -44,94 +36,53 @@ def patterned(pattern: Window | GridWindow | TopK) -> Form:
     return lambda query, key, value, mask: pattern(query, key, value, mask, 0.0)
 
 
-def forms(length: int) -> dict[str, tuple[int, Form]]:
-    """Keys that a form reads, and the form, by name."""
-    side = round(length**0.5)
+def forms(length: int) -> dict[str, Form]:
+    """By name; a square length is that of a grid."""
     return {
-        "dense, fused": (length, fused),
-        "dense, plain": (length, plain),
-        f"window {2 * HALF}": (length, patterned(Window(HALF))),
-        f"grid {2 * RADIUS + 1} x {2 * RADIUS + 1}": (side * side, patterned(GridWindow(RADIUS))),
-        f"top {KEPT}": (length, patterned(TopK(KEPT))),
+        "dense, fused": fused,
+        "dense, plain": plain,
+        f"window {2 * HALF}": patterned(Window(HALF)),
+        f"grid {2 * RADIUS + 1} x {2 * RADIUS + 1}": patterned(GridWindow(RADIUS)),
+        f"top {KEPT}": patterned(TopK(KEPT)),
     }
 
 
-def once(form: Form, tokens: list[Tensor], mask: Tensor, backward: bool) -> None:
-    """One attention, with its gradient where asked for."""
-    found = form(*tokens, mask)
-    if backward:
-        found.sum().backward()
-    if found.is_cuda:
-        torch.cuda.synchronize()
-
-
-def draw(keys: int, device: torch.device, backward: bool) -> tuple[list[Tensor], Tensor]:
+def draw(keys: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, keys and values of a global token and so many others; half of the items are shorter."""
-    tokens = [
-        torch.randn(ITEMS, HEADS, keys + 1, WIDTH, device=device, requires_grad=backward) for _ in range(3)
-    ]
-    mask = torch.ones(ITEMS, keys + 1, dtype=torch.bool, device=device)
+    query, key, value = (torch.randn(ITEMS, HEADS, keys + 1, WIDTH) for _ in range(3))
+    mask = torch.ones(ITEMS, keys + 1, dtype=torch.bool)
     mask[::2, 1 + keys - keys // 5 :] = False
-    return tokens, mask
+    return query, key, value, mask
 
 
-def peak(form: Form, tokens: list[Tensor], mask: Tensor, backward: bool) -> float:
-    """MiB above the inputs."""
-    if tokens[0].is_cuda:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        once(form, tokens, mask, backward)
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        once(form, tokens, mask, backward)
-    held = most = 0
-    changes = (event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]")
-    for event in sorted(changes, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most / 2**20
+def compare(mine: Tensor, theirs: Tensor) -> Mapping[str, float]:
+    """The largest difference of the dense forms."""
+    apart = float((mine - theirs).abs().max())
+    if apart > MOST_APART:
+        raise Different(f"the dense forms lie {apart} apart")
+    return {"apart": apart}
 
 
-def measure(length: int, device: torch.device, backward: bool) -> dict[str, tuple[float, float]]:
-    """Milliseconds and MiB of each form."""
-    torch.manual_seed(0)
-    ready = {name: (form, *draw(keys, device, backward)) for name, (keys, form) in forms(length).items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ready}
-    for _ in range(ROUNDS):
-        for name, given in ready.items():
-            begun = time.perf_counter()
-            once(*given, backward)
-            seconds[name].append(time.perf_counter() - begun)
-    return {
-        name: (1e3 * statistics.median(seconds[name]), peak(*given, backward))
-        for name, given in ready.items()
-    }
+def make(length: int, quick: bool) -> Match:
+    """Dense attention as it is used, and the sparse forms beside it."""
+    length = 64 if quick else length
+    given = draw(length)
+    work = {name: partial(form, *given) for name, form in forms(length).items()}
+    return Contestant("dense, fused", work.pop("dense, fused")), [
+        Peer(
+            name,
+            each,
+            compare=compare if name == "dense, plain" else not_compared,
+            origin="written here" if name == "dense, plain" else "mmx otherwise",
+        )
+        for name, each in work.items()
+    ]
 
 
-def say(line: str) -> None:
-    """A line at once, since the long lengths take a while."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Measure and show."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--backward", action="store_true", help="with the gradient")
-    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler of memory tells of its starts and stops
-    names = list(forms(asked.lengths[0]))
-    say(f"{ITEMS} items, {HEADS} heads of {WIDTH}, float32, {asked.device}, {asked.threads} threads")
-    say(f"{'length':>6}  " + "  ".join(f"{name:>20}" for name in names))
-    for length in asked.lengths:
-        found = measure(length, torch.device(asked.device), asked.backward)
-        cells = (f"{found[name][0]:8.2f} ms {found[name][1]:5.1f} MiB" for name in names)
-        say(f"{length:>6}  " + "  ".join(f"{cell:>20}" for cell in cells))
-
+ROWS = [
+    Row("attention-196", "attention over 196 tokens", partial(make, 196), memory=True, rounds=5),
+    Row("attention-2025", "attention over 2,025 tokens", partial(make, 2025), memory=True, rounds=5),
+]
 
 if __name__ == "__main__":
-    main()
+    main(__file__, ROWS)

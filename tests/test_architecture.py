@@ -1,11 +1,10 @@
 """The house: who may import whom, where heavy libraries live, and a few rules that a reader relies on."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmx"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -72,9 +71,15 @@ LAZY = {
 FOREIGN = {"core/plugins.py", "engine/ray_cluster.py"}
 
 
-def imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:
-    found: list[tuple[str, ast.AST]] = []
-    for node in ast.walk(tree):
+Import = ast.Import | ast.ImportFrom
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[str, Import]]:
+    """Every module that a file imports, with the statement."""
+    found: list[tuple[str, Import]] = []
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             found += [(alias.name, node) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -82,18 +87,15 @@ def imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:
     return found
 
 
-def type_checking_nodes(tree: ast.AST) -> set[ast.AST]:
+@functools.cache
+def guarded(path: Path) -> set[ast.AST]:
+    """What a type checker alone reads."""
     return {
         inner
-        for node in ast.walk(tree)
+        for node in ast.walk(TREES[path])
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-
-
-@pytest.fixture(params=FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def source(request: pytest.FixtureRequest) -> Path:
-    return request.param
 
 
 def room(path: Path) -> str | None:
@@ -101,82 +103,83 @@ def room(path: Path) -> str | None:
     return parts[0] if len(parts) > 1 else None
 
 
-def test_arrows_only_point_down(source: Path) -> None:
-    here = room(source)
-    if here is None:
-        return
-    tree = ast.parse(source.read_text())
-    for module, _ in imports(tree):
-        if module.split(".")[0] != "mmx" or module == "mmx":
-            continue
-        there = module.split(".")[1]
-        own_method = here == "methods" and module.split(".")[:3] == [
-            "mmx",
-            "methods",
-            source.relative_to(PACKAGE).parts[1],
-        ]
-        assert there in MAY_IMPORT[here] or own_method, f"{source} imports {module}"
+def may_import(path: Path, module: str) -> bool:
+    here = room(path)
+    if here is None or module.split(".")[0] != "mmx" or module == "mmx":
+        return True
+    own = ["mmx", "methods", path.relative_to(PACKAGE).parts[1]]
+    return module.split(".")[1] in MAY_IMPORT[here] or (here == "methods" and module.split(".")[:3] == own)
 
 
-def test_a_library_is_imported_in_its_own_room_only(source: Path) -> None:
-    for module, _ in imports(ast.parse(source.read_text())):
-        homes = HOMES_OF_LIBRARIES.get(module.split(".")[0])
-        assert homes is None or room(source) in homes, f"{source} imports {module}"
+def test_arrows_only_point_down() -> None:
+    wrong = [(path, module) for path in FILES for module, _ in imports(path) if not may_import(path, module)]
+    assert not wrong
 
 
-def test_imports_stand_at_the_top_except_where_a_command_calls_its_workflow(source: Path) -> None:
-    relative = str(source.relative_to(PACKAGE))
-    if relative.startswith("cli/") or relative in LAZY:
-        return
-    tree = ast.parse(source.read_text())
-    guarded = type_checking_nodes(tree)
-    inside = [
-        ast.unparse(node)
-        for function in ast.walk(tree)
+def test_a_library_is_imported_in_its_own_room_only() -> None:
+    wrong = [
+        (path, module)
+        for path in FILES
+        for module, _ in imports(path)
+        if room(path) not in HOMES_OF_LIBRARIES.get(module.split(".")[0], {room(path)})
+    ]
+    assert not wrong
+
+
+def test_imports_stand_at_the_top_except_where_a_command_calls_its_workflow() -> None:
+    wrong = [
+        (path, ast.unparse(node))
+        for path in FILES
+        if room(path) != "cli" and str(path.relative_to(PACKAGE)) not in LAZY
+        for function in ast.walk(TREES[path])
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom) and node not in guarded
+        if isinstance(node, Import) and node not in guarded(path)
     ]
-    assert not inside
+    assert not wrong
 
 
-def test_core_needs_no_torch_to_be_imported(source: Path) -> None:
-    if room(source) != "core":
-        return
-    tree = ast.parse(source.read_text())
-    guarded = type_checking_nodes(tree)
-    top = [module for module, node in imports(tree) if node in tree.body and node not in guarded]
-    assert not [module for module in top if module.split(".")[0] in {"torch", "numpy", "PIL"}]
+def test_core_needs_no_torch_to_be_imported() -> None:
+    wrong = [
+        (path, module)
+        for path in FILES
+        if room(path) == "core"
+        for module, node in imports(path)
+        if node in TREES[path].body and node not in guarded(path)
+        if module.split(".")[0] in {"torch", "numpy", "PIL"}
+    ]
+    assert not wrong
 
 
-def test_no_pickle_no_print_no_assert_no_bare_except(source: Path) -> None:
-    tree = ast.parse(source.read_text())
-    for node in ast.walk(tree):
-        assert not isinstance(node, ast.Assert), f"{source}:{node.lineno}"
-        if isinstance(node, ast.ExceptHandler):
-            caught = ast.unparse(node.type) if node.type else "everything"
-            broad = {"everything", "Exception", "BaseException", "(Exception, SystemExit)"}
-            foreign = str(source.relative_to(PACKAGE)) in FOREIGN
-            assert foreign or caught not in broad, f"{source}:{node.lineno}"
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in {"print", "torch.save", "pickle.load", "pickle.loads"}, (
-                f"{source}:{node.lineno}"
-            )
-            if called == "torch.load":
-                assert "weights_only=True" in ast.unparse(node), f"{source}:{node.lineno}"
-            if called in {"numpy.load", "np.load"}:
-                assert "allow_pickle=False" in ast.unparse(node), f"{source}:{node.lineno}"
+def test_no_assert_and_no_bare_except() -> None:
+    broad = {"everything", "Exception", "BaseException", "(Exception, SystemExit)"}
+    for path in FILES:
+        for node in ast.walk(TREES[path]):
+            assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}"
+            if isinstance(node, ast.ExceptHandler) and str(path.relative_to(PACKAGE)) not in FOREIGN:
+                caught = ast.unparse(node.type) if node.type else "everything"
+                assert caught not in broad, f"{path}:{node.lineno}"
 
 
-def test_a_file_has_a_name_that_says_something_and_a_length_one_can_hold(source: Path) -> None:
-    assert source.stem not in NAMES_THAT_SAY_NOTHING
-    assert source.read_text().count("\n") <= 320
+def test_no_print_and_nothing_is_read_that_could_run() -> None:
+    for path in FILES:
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.Call):
+                called, place = ast.unparse(node.func), f"{path}:{node.lineno}"
+                assert called not in {"print", "torch.save", "pickle.load", "pickle.loads"}, place
+                if called == "torch.load":
+                    assert "weights_only=True" in ast.unparse(node), place
+                if called in {"numpy.load", "np.load"}:
+                    assert "allow_pickle=False" in ast.unparse(node), place
 
 
-def test_a_device_is_named_in_one_place(source: Path) -> None:
-    if source.name != "device.py":
-        assert ".cuda()" not in source.read_text()
+def test_a_file_has_a_name_that_says_something_and_a_length_one_can_hold() -> None:
+    assert not [path for path in FILES if path.stem in NAMES_THAT_SAY_NOTHING]
+    assert not [path for path in FILES if path.read_text().count("\n") > 320]
+
+
+def test_a_device_is_named_in_one_place() -> None:
+    assert not [path for path in FILES if path.name != "device.py" and ".cuda()" in path.read_text()]
 
 
 def test_a_method_is_named_in_its_own_folder_only() -> None:

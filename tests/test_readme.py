@@ -1,5 +1,5 @@
-"""README and examples: every command line printed there is one that mmx understands, and the Python example
-runs.
+"""README, pages and examples: every command line printed there is one that mmx understands, and the Python
+example runs. That the lines of README and of the pages end well is in tests/docs.
 """
 
 import re
@@ -11,25 +11,21 @@ import pytest
 import typer
 
 from mmx.cli.app import app
+from tests.pages import DOCS, ROOT, typed_lines
 
-ROOT = Path(__file__).parents[1]
 COMMAND = re.compile(r"(?:\$MMX|\bmmx) ([a-z]+(?: [^`\n|]+)?)")
 
 
 def command_lines(path: Path) -> list[str]:
     """What follows `mmx` in fenced lines and in inline code, comments and pipes left off."""
-    text = path.read_text(encoding="utf-8")
-    blocks = "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL))
-    fenced = re.findall(r"^\s*(?:\$ |mmx ).*$", blocks, re.MULTILINE)
-    inline = re.findall(r"`(mmx [^`]+)`", text) if path.suffix == ".md" else []
     if path.suffix == ".sh":
-        fenced = re.findall(r"^\s*\$MMX .*$", text, re.MULTILINE)
-    found = []
-    for line in [*fenced, *inline]:
-        match = COMMAND.search(line.split(" #")[0])
-        if match:
-            found.append(match.group(1).strip())
-    return found
+        fenced = re.findall(r"^\s*\$MMX .*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        inline = []
+    else:
+        fenced = [line for line in typed_lines(path) if line.startswith("mmx ")]
+        inline = re.findall(r"`(mmx [^`]+)`", path.read_text(encoding="utf-8"))
+    matches = [COMMAND.search(line.split(" #")[0]) for line in [*fenced, *inline]]
+    return [match.group(1).strip() for match in matches if match]
 
 
 PAGES = [
@@ -37,7 +33,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "quickstart.sh",
     ROOT / "examples" / "sixth_method" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *DOCS,
 ]
 LINES = sorted({line for page in PAGES for line in command_lines(page)})
 
@@ -47,14 +43,16 @@ def test_there_are_lines_of_every_command() -> None:
     assert len(LINES) > 20
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_every_line_is_understood(line: str) -> None:
-    # Placeholders such as [RUN] stand for something that may be left out.
-    verb, *words = shlex.split(line.replace("[RUN]", "run"))
-    command = typer.main.get_command(app).commands[verb]
-
-    # A bare name in running text names the command; a line with words must be complete.
-    assert not words or command.make_context(verb, words).command.name == verb
+def test_every_line_is_understood() -> None:
+    commands = typer.main.get_command(app).commands
+    for line in LINES:
+        # Placeholders such as [RUN] stand for something that may be left out.
+        verb, *words = shlex.split(line.replace("[RUN]", "run"))
+        # A bare name in running text names the command; a line with words must be complete.
+        try:
+            assert not words or commands[verb].make_context(verb, words).command.name == verb
+        except Exception as error:
+            raise AssertionError(f"'mmx {line}': {error}") from error
 
 
 def test_the_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +22,10 @@ from mmx.cli.replay import replay
 from mmx.cli.search import search
 from mmx.cli.serve import serve
 from mmx.cli.train import train
-from mmx.core.errors import Interrupted, MmxError, ResourceError
+from mmx.core.errors import Interrupted, MmxError, ResourceError, first_line
 
 # Newer releases of typer carry a click of their own: a name that both have leads to its family of errors.
-CLICK_ERROR = typer.BadParameter.mro()[2]
+CLICK_ERROR: Any = typer.BadParameter.mro()[2]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for command in (
@@ -76,10 +76,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or "no more was said"
-
-
 def main() -> None:
     """Run the command line; the only place where MmxError is caught and where exit codes are decided."""
     try:
@@ -104,7 +100,7 @@ def main() -> None:
             raise
         if os.environ.get("MMX_DEBUG"):
             traceback.print_exc()
-        sys.stderr.write(f"mmx: memory ran out ({_first_line(error)}). Try a smaller --batch-size.\n")
+        sys.stderr.write(f"mmx: memory ran out ({first_line(error)}). Try a smaller --batch-size.\n")
         code = ResourceError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ from mmx.cli.options import (
     EmbeddedOption,
     HomeOption,
     JsonOption,
+    OtherDatasetOption,
     RerankTopOption,
     SeedOption,
     SplitOption,
@@ -32,9 +33,7 @@ def compare(
         list[Path], typer.Argument(help="Folders or names of runs; a folder of --seeds stands for its runs.")
     ],
     split: SplitOption = "val",
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Another dataset than the runs' own.")
-    ] = None,
+    dataset: OtherDatasetOption = None,
     rerank_top: RerankTopOption = None,
     batch_size: EmbeddedOption = 256,
     seed: SeedOption = 0,

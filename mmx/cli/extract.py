@@ -87,6 +87,7 @@ def extract(
 ) -> None:
     """Run frozen encoders over a prepared dataset, or take in features made elsewhere."""
     from mmx.workflows import extract as workflow
+    from mmx.workflows.import_sources import import_source
 
     settings = workflow.ExtractSettings(
         dataset=dataset,
@@ -103,7 +104,7 @@ def extract(
         flip=flip,
         overwrite=overwrite,
         shard_records=shard_size,
-        source=workflow.import_source(import_, images, texts, ids, as_embedding),
+        source=import_source(import_, images, texts, ids, as_embedding),
     )
     result = workflow.extract(settings, RichReporter())
     if json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmx.cli.report import print_lines, print_table, standard_output
 from mmx.cli.terminal import pictures_in_terminal
+from mmx.core.present import present
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -53,9 +54,9 @@ def _print_result(result: "SearchResult", protocol: str) -> None:
     if result.rerank is not None:
         top, weight = result.rerank["top"], result.rerank["weight"]
         print_lines(f"score: cosine + {weight:g} x the second stage's, of the {top:,} nearest by cosine")
-    print_lines(*([] if result.sheet is None else [f"contact sheet: {result.sheet}"]))
-    print_lines(*([] if result.page is None else [f"page: {result.page}"]))
-    print_lines(*([] if result.explained is None else result.explained.lines))
+    written = {"contact sheet": result.sheet, "page": result.page}
+    print_lines(*(f"{what}: {path}" for what, path in written.items() if path is not None))
+    print_lines(*(result.explained.lines if result.explained else []))
 
 
 def _print_with_pictures(
@@ -98,7 +99,7 @@ def _lines(cells: Sequence[Sequence[tuple[Any, Any]]]) -> "list[Text]":
 def _print_sheet(result: "SearchResult", protocol: str) -> None:
     from mmx.workflows.thumbnails import drawn_sheet
 
-    sys.stdout.write(drawn_sheet(result.sheet, protocol) + "\n")
+    sys.stdout.write(drawn_sheet(present(result.sheet), protocol) + "\n")
 
 
 def _numbers(hit: "Hit") -> tuple[str, str, str]:

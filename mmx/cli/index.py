@@ -12,7 +12,7 @@ from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 
 if TYPE_CHECKING:
-    from mmx.workflows.index import IndexChange
+    from mmx.workflows.index_settings import IndexChange
     from mmx.workflows.index_state import IndexState
 
 SCHEMA, COPY_SCHEMA = "mmx.index/1", "mmx.index-copy/1"
@@ -60,10 +60,9 @@ def add(
 ) -> None:
     """Encode a folder's photos, or some of them, and keep them findable."""
     from mmx.workflows import index as workflow
+    from mmx.workflows.index_settings import IndexSettings
 
-    settings = workflow.IndexSettings(
-        folder, tuple(names or ()), run, model, kind, rebuild, Home.find(home), device
-    )
+    settings = IndexSettings(folder, tuple(names or ()), run, model, kind, rebuild, Home.find(home), device)
     _show_changes(workflow.add(settings, RichReporter()), json)
 
 
@@ -72,9 +71,10 @@ def remove(
     place: PlaceArgument, names: NamesArgument = None, json: JsonOption = False, home: HomeOption = None
 ) -> None:
     """Take photos out of every index of their folder, for good; or remove the indexes."""
-    from mmx.workflows import index as workflow
+    from mmx.workflows import index_removal as workflow
+    from mmx.workflows.index_settings import IndexSettings
 
-    settings = workflow.IndexSettings(place, tuple(names or ()), home=Home.find(home))
+    settings = IndexSettings(place, tuple(names or ()), home=Home.find(home))
     _show_changes(workflow.remove(settings, RichReporter()), json)
 
 
@@ -91,8 +91,9 @@ def refresh(
 ) -> None:
     """Encode what is new or changed in a folder, and forget what is gone; an address is made equal to it."""
     from mmx.workflows import index as workflow
+    from mmx.workflows.index_settings import IndexSettings
 
-    settings = workflow.IndexSettings(place, (), run, model, kind, rebuild, Home.find(home), device)
+    settings = IndexSettings(place, (), run, model, kind, rebuild, Home.find(home), device)
     _show_changes(workflow.refresh(settings, RichReporter()), json)
 
 
@@ -144,11 +145,12 @@ def verify(place: PlaceArgument, json: JsonOption = False, home: HomeOption = No
         _print_json([state.as_document() for state in states])
     else:
         _show_states(states)
-    broken = [state for state in states if state.problems]
+    broken = [(state, state.problems) for state in states if state.problems]
     if broken:
+        first, problems = broken[0]
         raise ArtifactError(
-            f"{len(broken)} of {len(states)} indexes of '{place}' are damaged ({broken[0].problems[0]}). "
-            f"Mend them: {broken[0].mended_by}"
+            f"{len(broken)} of {len(states)} indexes of '{place}' are damaged ({problems[0]}). "
+            f"Mend them: {first.mended_by}"
         )
 
 

@@ -16,7 +16,9 @@ def metric_table(
 ) -> Table:
     """A row a metric; with a second run its value, and the difference with its interval and p."""
     columns: tuple[str, ...] = ("metric", "value", "95% interval")
-    rows = [(title(name), f"{value:.1f}", interval(intervals.get(name))) for name, value in metrics.items()]
+    rows: list[tuple[str, ...]] = [
+        (title(name), f"{value:.1f}", interval(intervals.get(name))) for name, value in metrics.items()
+    ]
     if compared is None:
         return columns, rows, columns[1:]
     columns = (*columns, "compared", "difference", "its 95% interval", "p")

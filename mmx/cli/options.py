@@ -31,3 +31,25 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", help="Processes that decode pictures; by default the cores less one.", min=0),
 ]
+OtherDatasetOption = Annotated[
+    str | None, typer.Option("--dataset", help="Another dataset than the run's own.")
+]
+SearchFolderOption = Annotated[
+    Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
+]
+SearchDatasetOption = Annotated[
+    str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
+]
+SearchRunOption = Annotated[
+    Path | None, typer.Option("--run", help="The run to search with; by default the newest.")
+]
+SearchModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="A pretrained pair of towers, e.g. hub:openai/clip-vit-base-patch32."),
+]
+SearchSplitOption = Annotated[
+    str | None, typer.Option("--split", help="train, val or test; by default all of them.")
+]
+RefreshOption = Annotated[
+    bool, typer.Option("--refresh/--no-refresh", help="Look for new and changed photos first, or do not.")
+]

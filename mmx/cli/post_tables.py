@@ -1,6 +1,7 @@
 """What `mmx evaluate` and `mmx predict` print of posts."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mmx.cli.metric_tables import metric_table
 from mmx.cli.report import print_lines, print_table
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 MOST_TEXT = 70
 
 
-def show_evaluation(evaluation: "PostEvaluation") -> None:
+def show_posts(evaluation: "PostEvaluation") -> None:
     """The numbers as tables, then what they mean."""
     facts, compared = evaluation.facts, evaluation.comparison
     print_lines(f"{evaluation.name} on {facts['dataset']} {facts['split']}: {facts['task']}")
@@ -75,5 +76,5 @@ def _show_rows(evaluation: "PostEvaluation") -> None:
     print_table("", columns, cells, columns[1:])
 
 
-def _scores(row: dict) -> tuple[str, ...]:
+def _scores(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{row[name]:.1f}" for name in ("precision", "recall", "f1"))

@@ -30,6 +30,7 @@ def predict(
     Probabilities of photos are calibrated on the run's validation shots.
     """
     from mmx.workflows import predict as workflow
+    from mmx.workflows.predict_photos import PhotoPredictions
 
     settings = workflow.PredictSettings(
         run=run, inputs=tuple(inputs), top=top, explain=explain, device=device, home=Home.find(home)
@@ -37,4 +38,4 @@ def predict(
     found = workflow.predict(settings, RichReporter())
     if json:
         return print_json(found.document())
-    return show_labels(found) if isinstance(found, workflow.PhotoPredictions) else show_predictions(found)
+    return show_labels(found) if isinstance(found, PhotoPredictions) else show_predictions(found)

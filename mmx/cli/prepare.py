@@ -48,8 +48,9 @@ def prepare(
 ) -> None:
     """Read a dataset, check every picture and caption, and write its manifest."""
     from mmx.workflows import prepare as workflow
+    from mmx.workflows.raw_data import PrepareSettings
 
-    settings = workflow.PrepareSettings(
+    settings = PrepareSettings(
         name=dataset,
         raw=raw,
         home=home,

@@ -71,7 +71,7 @@ class RichReporter:
 
     @contextmanager
     def progress(
-        self, title: str, total: float | None, unit: str, done: float = 0
+        self, title: str, total: float | None, unit: str, done: int = 0
     ) -> "Iterator[RichProgressBar]":
         """A bar with rate and time left."""
         from mmx.cli.progress_bar import RichProgressBar, new_bar

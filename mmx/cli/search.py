@@ -1,17 +1,31 @@
 """mmx search: find the pictures that best match a sentence, another picture, or a sum of them."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmx.cli.hits import print_captions, print_json_lines, print_paths, print_results
-from mmx.cli.options import DeviceOption, HomeOption, JsonOption
+from mmx.cli.options import (
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    RefreshOption,
+    SearchDatasetOption,
+    SearchFolderOption,
+    SearchModelOption,
+    SearchRunOption,
+    SearchSplitOption,
+)
 from mmx.cli.report import RichReporter, print_json
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mmx.workflows.search_result import SearchResult
     from mmx.workflows.search_settings import SearchSettings
 
@@ -30,9 +44,7 @@ def search(
     image: Annotated[
         Path | None, typer.Option("--image", help="Look for what is like this picture instead.")
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
-    ] = None,
+    folder: SearchFolderOption = None,
     index: Annotated[
         str | None,
         typer.Option(
@@ -42,19 +54,10 @@ def search(
             "searched with what made it.",
         ),
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="The run to search with; by default the newest.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="A pretrained pair of towers, e.g. hub:openai/clip-vit-base-patch32."),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="train, val or test; by default all of them.")
-    ] = None,
+    dataset: SearchDatasetOption = None,
+    run: SearchRunOption = None,
+    model: SearchModelOption = None,
+    split: SearchSplitOption = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -127,10 +130,7 @@ def search(
     print0: Annotated[
         bool, typer.Option("--print0", help="The same, a NUL byte after each, for xargs -0.")
     ] = False,
-    refresh: Annotated[
-        bool,
-        typer.Option("--refresh/--no-refresh", help="Look for new and changed photos first, or do not."),
-    ] = True,
+    refresh: RefreshOption = True,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Encode everything again.")] = False,
     json: JsonOption = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON a hit and nothing else.")] = False,
@@ -150,74 +150,37 @@ def search(
     from mmx.workflows.search_result import as_document
     from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings
 
-    if caption_qa is not None:
-        from mmx.workflows import caption_qa as question_workflow
-
-        _refuse_beside_a_question(
-            {
-                "--image": image,
-                "--in": folder,
-                "--index": index,
-                "--where": where,
-                "--min-score": min_score,
-                "--collapse": collapse or collapse_above,
-                "--captions": captions,
-                "--rerank-top": rerank_top,
-                "--explain": explain,
-                "--explain-hits": explain_hits,
-                "--sheet": sheet,
-                "--html": html,
-                "--paths": paths or print0,
-                "--jsonl": jsonl,
-                "--engine onnx": engine == "onnx",
-            }
-        )
-        asked = question_workflow.CaptionQaSettings(
-            photo=caption_qa,
-            question=" ".join(queries or []) or None,
-            run=run,
-            model=model,
-            dataset=dataset,
-            split=split or question_workflow.TRAINING,
-            top=top,
-            rebuild=rebuild,
-            home=Home.find(home),
-            device=device,
-        )
-        found = question_workflow.caption_qa(asked, RichReporter())
-        return print_json(found.as_document()) if json else print_captions(found)
     for_programs = json or jsonl or paths or print0
     _refuse_two_forms({"--json": json, "--jsonl": jsonl, "--paths": paths, "--print0": print0})
-    asked = [
-        SearchSettings(
-            query=query,
-            image=image,
-            captions=captions,
-            run=run,
-            model=model,
-            folder=folder,
-            index=index,
-            dataset=dataset,
-            split=split,
-            where=where,
-            table=table,
-            min_score=min_score,
-            collapse=NEARLY_SAME if collapse and collapse_above is None else collapse_above,
-            top=top,
-            rerank_top=rerank_top,
-            sheet=_numbered(_sheet(sheet, no_sheet, for_programs), number),
-            page=_numbered(html, number),
-            explain=explain_hits or int(explain),
-            evidence=_beside(_numbered(sheet or DEFAULT_SHEET, number), "evidence"),
-            rebuild=rebuild,
-            refresh=refresh,
-            home=Home.find(home),
-            device=device,
-            engine=engine,
-        )
-        for number, query in _counted(queries)
-    ]
-    results = _answers(asked)
+    asked = SearchSettings(
+        image=image,
+        captions=captions,
+        run=run,
+        model=model,
+        folder=folder,
+        index=index,
+        dataset=dataset,
+        split=split,
+        where=where,
+        table=table,
+        min_score=min_score,
+        collapse=NEARLY_SAME if collapse and collapse_above is None else collapse_above,
+        top=top,
+        rerank_top=rerank_top,
+        sheet=_sheet(sheet, no_sheet, for_programs),
+        page=html,
+        explain=explain_hits or int(explain),
+        rebuild=rebuild,
+        refresh=refresh,
+        home=Home.find(home),
+        device=device,
+        engine=engine,
+    )
+    if caption_qa is not None:
+        forms = {"--sheet": sheet, "--open": show, "--paths": paths or print0, "--jsonl": jsonl}
+        _refuse_beside_a_question(asked, forms)
+        return _answer_question(caption_qa, " ".join(queries or []), asked, json)
+    results = _answers(_for_each(queries or [None], asked, sheet or DEFAULT_SHEET))
     if json:
         print_json(as_document(results))
     elif jsonl:
@@ -228,6 +191,26 @@ def search(
         print_results(results)
     if show:
         _open(results[0].page or results[0].sheet)
+    return None
+
+
+def _answer_question(photo: Path, question: str, asked: "SearchSettings", json: bool) -> None:
+    from mmx.workflows import caption_qa as workflow
+
+    settings = workflow.CaptionQaSettings(
+        photo=photo,
+        question=question or None,
+        run=asked.run,
+        model=asked.model,
+        dataset=asked.dataset,
+        split=asked.split or workflow.TRAINING,
+        top=asked.top,
+        rebuild=asked.rebuild,
+        home=asked.home,
+        device=asked.device,
+    )
+    found = workflow.caption_qa(settings, RichReporter())
+    return print_json(found.as_document()) if json else print_captions(found)
 
 
 def _answers(asked: "list[SearchSettings]") -> "list[SearchResult]":
@@ -242,26 +225,31 @@ def _answers(asked: "list[SearchSettings]") -> "list[SearchResult]":
     return found
 
 
-def _counted(queries: list[str] | None) -> list[tuple[int | None, str | None]]:
-    """Each query with its number; where there is but one, without."""
-    if not queries or len(queries) == 1:
-        return [(None, queries[0] if queries else None)]
-    return list(enumerate(queries, start=1))
+def _for_each(
+    queries: "Sequence[str | None]", asked: "SearchSettings", sheet: Path
+) -> "list[SearchSettings]":
+    """A search for each query; of several the answers are files with a number each."""
+    ends = [""] if len(queries) == 1 else [f"-{number}" for number in range(1, len(queries) + 1)]
+    return [
+        dataclasses.replace(
+            asked,
+            query=query,
+            sheet=asked.sheet and _named(asked.sheet, f"{end}{asked.sheet.suffix}"),
+            page=asked.page and _named(asked.page, f"{end}{asked.page.suffix}"),
+            evidence=_named(sheet, f"{end}-evidence"),
+        )
+        for query, end in zip(queries, ends, strict=True)
+    ]
 
 
-def _numbered(path: Path | None, number: int | None) -> Path | None:
-    """The answer to one of several queries is a file of its own."""
-    return path if path is None or number is None else path.with_name(f"{path.stem}-{number}{path.suffix}")
+def _named(path: Path, end: str) -> Path:
+    """A path with another end than its suffix."""
+    return path.parent / f"{path.stem}{end}"
 
 
 def _sheet(asked: Path | None, none: bool, for_programs: bool) -> Path | None:
     """Programs that read the result get a sheet when they ask for one."""
     return None if none else asked or (None if for_programs else DEFAULT_SHEET)
-
-
-def _beside(sheet: Path, what: str) -> Path:
-    """A name that says what it is, beside the contact sheet, without a suffix."""
-    return sheet.with_name(f"{sheet.stem}-{what}")
 
 
 def _open(path: Path | None) -> None:
@@ -276,8 +264,24 @@ def _refuse_two_forms(forms: dict[str, bool]) -> None:
         raise UsageError(f"{' and '.join(given)} are two forms of an answer. Give one of them.")
 
 
-def _refuse_beside_a_question(others: dict[str, object]) -> None:
+def _refuse_beside_a_question(asked: "SearchSettings", forms: Mapping[str, object]) -> None:
     """A photo with a question gives a table of captions, and takes no other way to search or to show."""
+    others = {
+        "--image": asked.image,
+        "--in": asked.folder,
+        "--index": asked.index,
+        "--where": asked.where,
+        "--table": asked.table,
+        "--min-score": asked.min_score,
+        "--collapse": asked.collapse,
+        "--captions": asked.captions,
+        "--rerank-top": asked.rerank_top,
+        "--explain": asked.explain,
+        "--html": asked.page,
+        "--no-refresh": not asked.refresh,
+        "--engine onnx": asked.engine == "onnx",
+        **forms,
+    }
     word = next((word for word, given in others.items() if given), None)
     if word is not None:
         raise UsageError(

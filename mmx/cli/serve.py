@@ -2,40 +2,35 @@
 
 import secrets
 import socket
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmx.cli.options import DeviceOption, HomeOption
+from mmx.cli.options import (
+    DeviceOption,
+    HomeOption,
+    RefreshOption,
+    SearchDatasetOption,
+    SearchFolderOption,
+    SearchModelOption,
+    SearchRunOption,
+    SearchSplitOption,
+)
 from mmx.cli.report import RichReporter, print_lines
 from mmx.core.errors import MissingExtraError, UsageError
 from mmx.core.home import Home
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 def serve(
-    folder: Annotated[
-        Path | None, typer.Option("--in", help="A folder of photos; by default the run's dataset.")
-    ] = None,
+    folder: SearchFolderOption = None,
     index: Annotated[
         str | None, typer.Option("--index", help="An index of photos by its address, as mmx search takes it.")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="A prepared dataset; by default the run's own.")
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="The run to search with; by default the newest.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="A pretrained pair of towers, e.g. clip-vit-b32.")
-    ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="train, val or test; by default all.")] = None,
-    refresh: Annotated[
-        bool,
-        typer.Option("--refresh/--no-refresh", help="Look for new and changed photos first, or do not."),
-    ] = True,
+    dataset: SearchDatasetOption = None,
+    run: SearchRunOption = None,
+    model: SearchModelOption = None,
+    split: SearchSplitOption = None,
+    refresh: RefreshOption = True,
     host: Annotated[
         str, typer.Option("--host", help="The address to listen at; others than this machine need a token.")
     ] = "127.0.0.1",
@@ -59,6 +54,7 @@ def serve(
         import uvicorn
 
         from mmx.web.app import make_app
+        from mmx.web.guard import LOOPBACK
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"mmx serve needs '{error.name}'. Install it: pip install 'mmx[serve]'"

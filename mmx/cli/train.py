@@ -3,15 +3,21 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmx.cli.metric_tables import title
 from mmx.cli.options import DeviceOption, HomeOption, JsonOption, SetOption, WorkersOption
 from mmx.cli.report import RichReporter, print_json, print_lines, print_table
 from mmx.core.errors import UsageError
 from mmx.core.launch import find_launch
 from mmx.core.seed import read_seeds
+
+if TYPE_CHECKING:
+    from mmx.workflows.seeds import SeedsResult
+    from mmx.workflows.sweep import SweepResult
+    from mmx.workflows.train import TrainResult
 
 TrainSeedOption = Annotated[
     int | None,
@@ -77,8 +83,9 @@ def train(
     if settings:
         return _show_settings(settings_table(method, wishes), json)
     from mmx.workflows import train as workflow
+    from mmx.workflows.train_settings import TrainSettings
 
-    asked = workflow.TrainSettings(
+    asked = TrainSettings(
         method=method,
         dataset=dataset,
         wishes=wishes,
@@ -119,7 +126,7 @@ def _show_settings(rows: list, json: bool) -> None:
     return print_table("settings", ("name", "value", "default", "meaning", "source", "set by"), cells)
 
 
-def _show_sweep(result, json: bool) -> None:  # noqa: ANN001
+def _show_sweep(result: "SweepResult", json: bool) -> None:
     if json:
         return print_json(result.document())
     names = list(result.rows[0].metrics)
@@ -127,8 +134,8 @@ def _show_sweep(result, json: bool) -> None:  # noqa: ANN001
         (row.value, *(_spread(row.metrics[name], row.deviation.get(name)) for name in names))
         for row in result.rows
     ]
-    columns = (result.setting, *(name.replace("_", " ") for name in names))
-    print_table(f"on val, runs by {result.metric.replace('_', ' ')}", columns, cells, right=columns[1:])
+    columns = (result.setting, *(title(name) for name in names))
+    print_table(f"on val, runs by {title(result.metric)}", columns, cells, right=columns[1:])
     broken = [
         f"{result.setting} {row.value}, seed {seed}: {why}"
         for row in result.rows
@@ -137,7 +144,7 @@ def _show_sweep(result, json: bool) -> None:  # noqa: ANN001
     return print_lines(*broken, f"runs: {result.folder}", f"plot: {result.folder / 'sweep.png'}")
 
 
-def _show_seeds(result, json: bool) -> None:  # noqa: ANN001
+def _show_seeds(result: "SeedsResult", json: bool) -> None:
     """The seeds, their mean and spread; then the error of the first that broke, with its exit code."""
     if json:
         print_json(result.document())
@@ -145,7 +152,7 @@ def _show_seeds(result, json: bool) -> None:  # noqa: ANN001
         whole = result.whole
         rows = [
             (
-                name.replace("_", " "),
+                title(name),
                 *(f"{row.metrics[name]:.2f}" for row in whole),
                 _spread(mean, result.deviation[name]),
             )
@@ -167,7 +174,7 @@ def _spread(value: float, deviation: float | None) -> str:
     return f"{value:.2f}" if deviation is None else f"{value:.2f} ± {deviation:.2f}"
 
 
-def _show_result(result, json: bool) -> None:  # noqa: ANN001
+def _show_result(result: "TrainResult", json: bool) -> None:
     if json:
         return print_json({"schema": "mmx.train/1", **dataclasses.asdict(result), "run": str(result.run)})
     cells = [

@@ -5,12 +5,18 @@ Masks are True where there is something.
 """
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+UNFILLED: Any = None
+"""Of a field that nobody has filled. To a type checker every field is a tensor: a model reads the fields that
+its towers and its method declare, and these are filled.
+"""
 
 
 @dataclass
@@ -21,58 +27,68 @@ class Batch:
     text_group[j]`.
     """
 
-    pixels: "Tensor | None" = None
+    pixels: "Tensor" = UNFILLED
     """[B, 3, height, width] uint8 RGB."""
-    image_features: "Tensor | None" = None
+    image_features: "Tensor" = UNFILLED
     """[B, F] pooled output of a frozen image encoder."""
-    patch_features: "Tensor | None" = None
+    patch_features: "Tensor" = UNFILLED
     """[B, P, F] unpooled output of a frozen image encoder."""
-    region_features: "Tensor | None" = None
+    region_features: "Tensor" = UNFILLED
     """[B, R, F] vectors of a detector's regions by falling score, or of the cells of an encoder's grid."""
-    region_mask: "Tensor | None" = None
+    region_mask: "Tensor" = UNFILLED
     """[B, R] bool, for `region_features`; without these it hides patches of a tower's own grid."""
-    region_boxes: "Tensor | None" = None
+    region_boxes: "Tensor" = UNFILLED
     """[B, R, 4] x1 y1 x2 y2 as fractions of the picture."""
-    region_features_mirrored: "Tensor | None" = None
+    region_features_mirrored: "Tensor" = UNFILLED
     """[B, R, F] those of the mirrored picture, with the same mask; in evaluation only."""
-    image_group: "Tensor | None" = None
+    image_group: "Tensor" = UNFILLED
     """[B] int64, equal for pictures of one thing (the record's row, or its identity)."""
 
-    token_ids: "Tensor | None" = None
+    token_ids: "Tensor" = UNFILLED
     """[C, L] int64, padded."""
-    text_features: "Tensor | None" = None
+    text_features: "Tensor" = UNFILLED
     """[C, F] pooled output of a frozen text encoder."""
-    token_features: "Tensor | None" = None
+    token_features: "Tensor" = UNFILLED
     """[C, L, F] unpooled output of a frozen text encoder, padded."""
-    token_mask: "Tensor | None" = None
+    token_mask: "Tensor" = UNFILLED
     """[C, L] bool, for `token_ids` and for `token_features`."""
-    image_mask: "Tensor | None" = None
+    image_mask: "Tensor" = UNFILLED
     """[B] bool, of posts: which have a picture; the others have zeros in the fields of images. Those fields
     are left out where no post of the batch has one.
     """
-    thumbnails: "Tensor | None" = None
+    thumbnails: "Tensor" = UNFILLED
     """[B, 3, side, side] uint8 RGB: the whole picture, small."""
 
-    word_starts: "Tensor | None" = None
+    word_starts: "Tensor" = UNFILLED
     """[C, W] int64: place, among the tokens, of the first piece of each word of a post, padded with -1."""
-    tag_ids: "Tensor | None" = None
+    tag_ids: "Tensor" = UNFILLED
     """[C, W] int64: the tag of each word, padded with -1; a tag that the model does not know is -1 too."""
-    label_ids: "Tensor | None" = None
+    label_ids: "Tensor" = UNFILLED
     """[C, 1] int64: the class of a post; -1 for none, or for one that the model does not know."""
-    spelling_ids: "Tensor | None" = None
-    """[C, W S] int64: the letters of each word as S numbers of the method's own, padded with -1."""
-    spoken_ids: "Tensor | None" = None
-    """[C, T] int64: the words of a caption as a method's own vocabulary numbers them, padded with -1."""
-    concept_ids: "Tensor | None" = None
+    concept_ids: "Tensor" = UNFILLED
     """[C, M] int64: the concepts that a caption names, padded with -1."""
-    text_group: "Tensor | None" = None
+    text_group: "Tensor" = UNFILLED
     """[C] int64, see `image_group`."""
 
+    own_ids: "Mapping[str, Tensor]" = field(default_factory=dict)
+    """What a method's `caption_ids` numbers of each caption under names that are no field here: by name
+    [C, ..] int64, padded with -1.
+    """
+
+    @classmethod
+    def of(cls, named: "Mapping[str, Tensor]") -> "Batch":
+        """Back from `filled`: what is named as no field is the method's own."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        fields = {name: value for name, value in named.items() if name in known}
+        return cls(**fields, own_ids={name: value for name, value in named.items() if name not in known})
+
     def filled(self) -> "dict[str, Tensor]":
-        """The fields that hold something, by name."""
+        """The fields that hold something and the method's own numbers, by name."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in fields.items() if value is not None}
+        own = fields.pop("own_ids")
+        return {name: value for name, value in fields.items() if value is not None} | own
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch on another device."""
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in self.filled().items()})
+        moved = {name: value.to(device, non_blocking=True) for name, value in self.filled().items()}
+        return Batch.of(moved)

@@ -99,7 +99,7 @@ class Classifier:
     """
 
     summary: str
-    settings: type
+    settings: type[Any]
     """A frozen dataclass of `setting()` fields that extends ShotSettings."""
     needs_texts: Callable[[Any], str]
     """settings -> NO_TEXTS, ANY_TEXTS or SHARED_TEXTS."""

@@ -32,8 +32,8 @@ class Corpus:
     summary: str
     layout: str
     """The files expected under --raw, in one or two lines."""
-    read: Callable[[Path | None, Mapping[str, str]], Reading]
-    """(raw folder or None, options) -> records. One that makes itself is given an empty folder to fill."""
+    read: Callable[[Path, Mapping[str, str]], Reading]
+    """(raw folder, options) -> records. One that makes itself is given an empty folder to fill."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of this corpus (`--set name=value` of `prepare`) with their defaults."""
     fits: Callable[[Path], bool] | None = None

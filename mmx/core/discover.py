@@ -14,7 +14,6 @@ from mmx.core.method import Method
 from mmx.core.names import canonical, unknown
 from mmx.core.plugins import Plugin, plugins
 
-HEADS = "mmx fewshot --help"
 ATTRIBUTES = {"mmx.methods": "METHOD", "mmx.corpora": "CORPUS", "mmx.heads": "CLASSIFIER"}
 """Of each package of parts, and group of entry points, what a part is called in its module."""
 
@@ -93,7 +92,7 @@ def troubles(group: str, taken: Iterable[str] | None = None) -> dict[Plugin, str
     return found
 
 
-def _find(package: str, kind: str, name: str, listing: str):  # noqa: ANN202
+def _find(package: str, kind: str, name: str, listing: str) -> Any:
     if canonical(name) in _own(package):
         return _import(package, canonical(name))
     plugin = find_plugin(package, name)
@@ -109,6 +108,6 @@ def _own(package: str) -> list[str]:
     )
 
 
-def _import(package: str, name: str):  # noqa: ANN202
+def _import(package: str, name: str) -> Any:
     module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
     return getattr(module, ATTRIBUTES[package])

@@ -1,9 +1,13 @@
 """The one error family: each kind of failure with its exit code.
 
 Form of a message: what is wrong, with the value in single quotes and the file named; full stop; what exists
-or what
-to type next. Raised at the edges, caught once in `mmx.cli.app.main`.
+or what to type next. Raised at the edges, caught once in `mmx.cli.app.main`.
 """
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, as far as it fits into a message; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class MmxError(Exception):

@@ -35,11 +35,15 @@ class Home:
 
     def new_run(self, start: str) -> Path:
         """A run's folder that does not exist yet, named by its start and the time of day."""
-        name = f"{start}-{datetime.now():%Y%m%d-%H%M%S}"
-        numbered = (f"{name}-{number}" for number in range(2, 1000))
-        return next(self.runs / free for free in (name, *numbered) if not (self.runs / free).exists())
+        return first_free(self.runs / f"{start}-{datetime.now():%Y%m%d-%H%M%S}")
 
     @property
     def indexes(self) -> Path:
         """Folder of the galleries made from plain folders of photos."""
         return self.root / "indexes"
+
+
+def first_free(path: Path) -> Path:
+    """A path, or where it is taken the first of those with a number behind it, from 2 on, that is not."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in range(2, 1000))
+    return next(free for free in (path, *numbered) if not free.exists())

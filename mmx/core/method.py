@@ -84,8 +84,8 @@ class Generated:
 
 
 CaptionIds = Callable[[Any, Assets, Sequence[Record]], Mapping[str, Sequence[Sequence[int]]]]
-"""(settings, assets, records) -> by Batch field, such as `token_ids` or `tag_ids`, the whole numbers of each
-caption of the records, in their order; beside what a text tower reads.
+"""(settings, assets, records) -> by name the whole numbers of each caption of the records, in their order,
+beside what a text tower reads: as a Batch names them, such as `token_ids`, or for its `own_ids`.
 """
 CaptionWordsOf = Callable[[Any, Assets, Sequence[str]], Sequence[CaptionWords]]
 """(settings, assets, captions) -> the words that the `token_ids` of each caption stand for."""
@@ -98,7 +98,7 @@ class Method:
     """
 
     summary: str
-    settings: type
+    settings: type[Any]
     """A frozen dataclass of `setting()` fields."""
     presets: Mapping[str, Mapping[str, Any]]
     """Named changes of the defaults; `tiny` must be among them and needs no download."""
@@ -132,8 +132,6 @@ class Method:
     """For a method that reads captions without a text tower."""
     gauges: "Callable[[nn.Module], dict[str, float]] | None" = None
     """model -> what to log and plot beside the losses, such as their weights."""
-    thumbnail: Callable[[Any], int] | None = None
-    """settings -> side of the `thumbnails` of posts that it reads; 0 where it reads none."""
     generate: "Callable[[nn.Module, Assets, Batch, int], Generated] | None" = None
     """(model, assets, batch, seed) -> what it makes up of each post of a batch, for people to look at."""
 

@@ -3,6 +3,9 @@
 import codecs
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
+
+from mmx.core.errors import DataError
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -41,6 +44,23 @@ def decode(raw: bytes) -> DecodedText:
         return DecodedText(raw.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         return _decode_lines(raw)
+
+
+def read_text(path: Path) -> tuple[str, list[str]]:
+    """The text of a file, and a remark when it is not plain UTF-8.
+
+    Raises:
+        DataError: when it cannot be read.
+    """
+    try:
+        decoded = decode(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror}. Look at its rights.") from error
+    if decoded.encoding == "utf-8":
+        return decoded.text, []
+    if decoded.odd_lines:
+        return decoded.text, [f"'{path.name}': {decoded.odd_lines} lines are not UTF-8; read as Windows-1252"]
+    return decoded.text, [f"'{path.name}' is in {decoded.encoding}"]
 
 
 def clean_caption(caption: str) -> str:

@@ -19,10 +19,11 @@ from mmx import __version__
 from mmx.core.classifier import Classifier
 from mmx.core.corpus import Corpus
 from mmx.core.encoder import EncoderMaker
-from mmx.core.errors import MmxError, PluginError
+from mmx.core.errors import MmxError, PluginError, first_line
 from mmx.core.index_keeper import IndexKeeper
 from mmx.core.method import Method
 from mmx.core.names import canonical
+from mmx.core.present import present
 
 KINDS: dict[str, tuple[type, ...]] = {
     "mmx.methods": (Method, Classifier),
@@ -82,8 +83,7 @@ class Plugin:
         except MmxError:
             raise
         except (Exception, SystemExit) as error:
-            reason = next(iter(str(error).splitlines()), "")
-            raise self.broken(f"{type(error).__name__}: {reason}") from error
+            raise self.broken(f"{type(error).__name__}: {first_line(error)}") from error
 
 
 def plugins(group: str, taken: Iterable[str] = ()) -> list[Plugin]:
@@ -98,7 +98,8 @@ def plugins(group: str, taken: Iterable[str] = ()) -> list[Plugin]:
 
 
 def _plugin(group: str, entry: EntryPoint) -> Plugin:
-    return Plugin(group, canonical(entry.name), entry.dist.name, entry.dist.version, entry)
+    package = present(entry.dist)
+    return Plugin(group, canonical(entry.name), package.name, package.version, entry)
 
 
 def _checked(plugin: Plugin, others: list[Plugin], taken: set[str]) -> Plugin:
@@ -113,9 +114,9 @@ def _checked(plugin: Plugin, others: list[Plugin], taken: set[str]) -> Plugin:
 def _misfit(plugin: Plugin) -> str:
     """Why a plug-in was not made for this version of mmx; empty when it was, or does not say."""
     try:
-        asked = [Requirement(text) for text in plugin.entry.dist.requires or ()]
+        asked = [Requirement(text) for text in present(plugin.entry.dist).requires or ()]
     except InvalidRequirement as error:
-        return f"its metadata is wrong ({next(iter(str(error).splitlines()))})"
+        return f"its metadata is wrong ({first_line(error)})"
     for one in asked:
         meant = canonicalize_name(one.name) == "mmx" and (one.marker is None or one.marker.evaluate())
         if meant and not one.specifier.contains(__version__, prereleases=True):

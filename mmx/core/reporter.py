@@ -1,7 +1,7 @@
 """Reporter: what a long job may tell whoever waits for it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,7 +18,9 @@ class Progress(Protocol):
 class Reporter(Protocol):
     """Where progress, remarks and warnings go (standard error, on a terminal)."""
 
-    def progress(self, title: str, total: float | None, unit: str, done: float = 0):  # noqa: ANN201
+    def progress(
+        self, title: str, total: float | None, unit: str, done: int = 0
+    ) -> AbstractContextManager[Progress]:
         """A context manager that yields a Progress; rate and time left are shown in `unit` per second."""
 
     def info(self, text: str) -> None:
@@ -42,9 +44,7 @@ class SilentReporter:
     """For tests and for use from Python: says nothing."""
 
     @contextmanager
-    def progress(
-        self, title: str, total: float | None, unit: str, done: float = 0
-    ) -> Iterator[SilentProgress]:
+    def progress(self, title: str, total: float | None, unit: str, done: int = 0) -> Iterator[SilentProgress]:
         """A bar that nobody sees."""
         yield SilentProgress()
 

@@ -77,6 +77,7 @@ def resolve(
     Raises:
         UsageError: for an unknown name, a value of the wrong type, or one out of bounds.
     """
+    # S is a dataclass, for which there is no public type
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}

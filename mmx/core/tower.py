@@ -1,8 +1,7 @@
 """Towers: which encoder a method reads each modality with, and whether it is trained.
 
 A frozen tower runs once, in `mmx extract`, and the method reads its features. A trainable tower is a part of
-the model and
-reads pixels or token ids.
+the model and reads pixels or token ids.
 """
 
 from dataclasses import dataclass
@@ -45,6 +44,8 @@ class TowerUse:
     """What a trainable tower learns in place of its own weights; None for these."""
     size: tuple[int, int] | None = None
     """Height and width of the pixels that a trainable image tower reads; None for its own."""
+    thumbnail: int = 0
+    """Side of the `thumbnails` of posts that are read beside what the image tower reads; 0 for none."""
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,21 @@
 
 import csv
 import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmx.core.errors import DataError
+from mmx.core.plain_text import read_text
 from mmx.core.record import Record
-from mmx.corpora._raw_folder import read_lines, read_text
+from mmx.corpora._raw_folder import read_json, read_lines
 
 TOKEN = re.compile(r"^(?P<name>.+)#(?P<number>\d+)(?P<separator>\t| +)(?P<caption>.*)$")
 PIPES = re.compile(r"^(?P<name>[^|]+)\|\s*(?P<number>\d+)\s*\|(?P<caption>.*)$")
 LOST_PIPE = re.compile(r"^(?P<name>[^|]+)\|\s*(?P<number>\d+)\s+(?P<caption>[^|]+)$")
+KEYED_BY_IMAGE = "an object with a key for each image"
 
 
 @dataclass
@@ -33,17 +34,6 @@ class CaptionTable:
     def add(self, name: str, caption: str) -> None:
         """One more caption of an image."""
         self.captions.setdefault(name, []).append(caption)
-
-
-@dataclass(frozen=True)
-class Form:
-    """What was read of one published form."""
-
-    records: list[Record]
-    rejects: list[dict[str, Any]]
-    remarks: list[str]
-    drawn: frozenset[str] = frozenset()
-    """Ids of the records whose split is not published but drawn."""
 
 
 def records_of(names: Iterable[str], split: str, table: CaptionTable) -> list[Record]:
@@ -102,7 +92,8 @@ def read_caption_dict(path: Path) -> CaptionTable:
         DataError: when it is no such dictionary.
     """
     table = CaptionTable()
-    for name, captions in read_json_object(path).items():
+    images, _ = read_json(path, dict, KEYED_BY_IMAGE)
+    for name, captions in images.items():
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
             table.leave_out(path, 1, name, "its value is not a list of captions")
             continue
@@ -110,55 +101,27 @@ def read_caption_dict(path: Path) -> CaptionTable:
     return table
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object whose keys are all different.
-
-    Raises:
-        DataError: for truncated or other JSON, or a key that stands twice.
-    """
-    text, _ = read_text(path)
-    try:
-        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, path))
-    except ValueError as error:
-        raise DataError(f"'{path}' is not whole JSON ({error}). Fetch or write it again.") from error
-    if not isinstance(value, dict):
-        raise DataError(f"'{path}' holds a {type(value).__name__}, not an object with a key for each image.")
-    return value
-
-
-def read_names(path: Path) -> tuple[list[str], list[str]]:
-    """The names of a list, one a line, each once; and remarks."""
+def listed_records(path: Path, split: str, table: CaptionTable) -> tuple[list[Record], list[str]]:
+    """Records of the names in a list of one split, one a line, each once (bare ids get `.jpg`); remarks."""
     lines, remarks = read_lines(path)
     names = [line.strip() for line in lines if line.strip()]
     once = list(dict.fromkeys(names))
     if len(once) < len(names):
         remarks.append(f"'{path.name}': {len(names) - len(once)} names stand there twice")
-    return once, remarks
-
-
-def match_names(names: Iterable[str], captions: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Names of a list as they stand among the captions (bare ids get `.jpg`), and those that do not."""
-    found, strange = [], []
-    for name in names:
-        spelled = next((form for form in (name, f"{name}.jpg") if form in captions), None)
-        (found if spelled else strange).append(spelled or name)
-    return found, strange
+    spelled = [
+        next((form for form in (name, f"{name}.jpg") if form in table.captions), None) for name in once
+    ]
+    strange = [name for name, form in zip(once, spelled, strict=True) if form is None]
+    if strange:
+        remarks.append(f"'{path.name}': {len(strange)} names have no captions, such as '{strange[0]}'")
+    return records_of(filter(None, spelled), split, table), remarks
 
 
 def _checked_rows(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
     try:
         yield from rows
     except csv.Error as error:
-        raise DataError(f"'{path}' is not CSV that can be read ({error}).") from error
-
-
-def _unique(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    whole = dict(pairs)
-    if len(whole) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise DataError(f"'{path}': the key '{twice}' stands twice in one object. Keep one of them.")
-    return whole
+        raise DataError(f"'{path}' is not CSV that can be read ({error}). Fetch it again.") from error
 
 
 def _is_path_of(caption: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from mmx.core.corpus import Reading
 from mmx.core.errors import UsageError
 from mmx.core.seeded_split import seeded_split
+from mmx.corpora._options import whole_number
 
 OPTIONS = {"val": "0.2", "seed": "0"}
 """Share of each class's training photos that becomes val, as CoOp takes it, and the seed that draws it."""
@@ -17,16 +18,14 @@ def draw_val(reading: Reading, options: Mapping[str, str]) -> Reading:
     Raises:
         UsageError: when the share is none.
     """
-    share, seed = _share(options["val"]), options["seed"]
-    if not seed.isdigit():
-        raise UsageError(f"seed='{seed}' is not a whole number from 0 on.")
+    share, seed = _share(options["val"]), whole_number("seed", options)
     by_class: dict[int | None, list[str]] = {}
     for record in reading.records:
         if record.split == "train":
             by_class.setdefault(record.label, []).append(record.id)
     splits: dict[str, str] = {}
     for ids in by_class.values():
-        splits |= seeded_split(ids, int(seed), {"train": 1 - share, "val": share})
+        splits |= seeded_split(ids, seed, {"train": 1 - share, "val": share})
     return replace(
         reading,
         records=[replace(record, split=splits.get(record.id, record.split)) for record in reading.records],

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmx.core.corpus import Reading
-from mmx.core.errors import DataError, UsageError
+from mmx.core.errors import DataError
 from mmx.core.record import Record
-from mmx.core.seeded_split import seeded_order
+from mmx.corpora._hold_out import hold_out
 from mmx.corpora._raw_folder import find_file, find_pictures, read_lines
 
 IMAGE_ID = re.compile(r"^IMGID:\s*(?P<id>\S*)\s*$")
@@ -20,9 +20,9 @@ FILES = {
     "test": ("test.txt", "test.conll"),
 }
 PICTURES = ("images", "twitter2015_images", "twitter2017_images", "ner_img", "img")
+TWITTER_TYPES = ("PER", "LOC", "ORG", "MISC")
 OTHER = "OTHER"
 """What some call the type that others call MISC."""
-OPTIONS = {"holdout": "0", "seed": "0"}
 LAYOUT = (
     "train.txt, valid.txt, test.txt (as many as there are): a line IMGID:<id>, then token TAB tag lines, a "
     "blank line between posts; and the pictures <id>.jpg in a folder such as images."
@@ -30,7 +30,7 @@ LAYOUT = (
 
 
 @dataclass
-class Sentence:
+class Post:
     """One post as it stands in a file, and the first thing that is wrong with it."""
 
     line: int
@@ -49,8 +49,8 @@ class Found:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_folder(raw: Path, options: Mapping[str, str], types: Sequence[str] | None) -> Reading:
-    """All splits of a folder.
+def read_posts(raw: Path, options: Mapping[str, str], types: Sequence[str] | None = None) -> Reading:
+    """All splits of a folder; the type OTHER is read as MISC.
 
     Args:
         raw: the folder.
@@ -67,16 +67,15 @@ def read_folder(raw: Path, options: Mapping[str, str], types: Sequence[str] | No
     found = Found()
     for split, path in files.items():
         _read_file(path, split, types, found)
-    drawn = _hold_out(found, options)
     root = find_pictures(raw, PICTURES)
-    return Reading(
+    reading = Reading(
         found.records,
         root if root.is_dir() else raw,
         remarks=tuple(found.remarks),
         rejects=found.rejects,
-        drawn=drawn,
         pictures_optional=True,
     )
+    return hold_out(reading, options, "posts")
 
 
 def looks_like_posts(folder: Path) -> bool:
@@ -93,16 +92,16 @@ def _read_file(path: Path, split: str, types: Sequence[str] | None, found: Found
     lines, remarks = read_lines(path)
     found.remarks += remarks
     orphans = lost = 0
-    for sentence in _sentences(lines, types):
-        source = f"{path.name}:{sentence.line}"
-        if sentence.wrong or not sentence.words:
-            value = " ".join(sentence.words)[:100] or sentence.image_id
-            reason = sentence.wrong or "a post without a word"
+    for post in _posts(lines, types):
+        source = f"{path.name}:{post.line}"
+        if post.wrong or not post.words:
+            value = " ".join(post.words)[:100] or post.image_id
+            reason = post.wrong or "a post without a word"
             found.rejects.append({"source": source, "value": value, "reason": reason})
             continue
-        orphans += count_orphans(sentence.tags)
-        lost += not sentence.image_id
-        found.records.append(_record(sentence, path, split))
+        orphans += count_orphans(post.tags)
+        lost += not post.image_id
+        found.records.append(_record(post, path, split))
     if orphans:
         found.remarks.append(
             f"'{path.name}': {orphans} times I- follows no entity of its type; strict ignores them, conll "
@@ -112,78 +111,49 @@ def _read_file(path: Path, split: str, types: Sequence[str] | None, found: Found
         found.remarks.append(f"'{path.name}': {lost} posts have no IMGID; they are kept without a picture")
 
 
-def _record(sentence: Sentence, path: Path, split: str) -> Record:
+def _record(post: Post, path: Path, split: str) -> Record:
     return Record(
-        id=sentence.image_id or f"{path.stem}-line-{sentence.line}",
+        id=post.image_id or f"{path.stem}-line-{post.line}",
         split=split,
-        image=f"{sentence.image_id}.jpg" if sentence.image_id else None,
-        captions=(" ".join(sentence.words),),
-        words=tuple(sentence.words),
-        tags=tuple(sentence.tags),
+        image=f"{post.image_id}.jpg" if post.image_id else None,
+        captions=(" ".join(post.words),),
+        words=tuple(post.words),
+        tags=tuple(post.tags),
     )
 
 
-def _sentences(lines: Sequence[str], types: Sequence[str] | None) -> Iterator[Sentence]:
-    current: Sentence | None = None
+def _posts(lines: Sequence[str], types: Sequence[str] | None) -> Iterator[Post]:
+    current: Post | None = None
     for number, line in enumerate(lines, start=1):
         named = IMAGE_ID.match(line)
         if current is not None and (named or not line.strip()):
             yield current
             current = None
         if named:
-            current = Sentence(number, named["id"])
+            current = Post(number, named["id"])
         elif line.strip():
-            current = current or Sentence(number)
+            current = current or Post(number)
             _add_word(current, number, line, types)
     if current is not None:
         yield current
 
 
-def _add_word(sentence: Sentence, number: int, line: str, types: Sequence[str] | None) -> None:
+def _add_word(post: Post, number: int, line: str, types: Sequence[str] | None) -> None:
     cells = line.split("\t")
     if len(cells) != 2 or not cells[0]:
-        sentence.wrong = sentence.wrong or f"line {number}: '{line[:80]}' is not of the form token TAB tag"
+        post.wrong = post.wrong or f"line {number}: '{line[:80]}' is not of the form token TAB tag"
         return
     tag = cells[1].strip().replace(f"-{OTHER}", "-MISC")
     match = TAG.match(tag)
     if match is None or (types is not None and match["type"] not in (None, *types)):
         known = "O, or B- or I- before a type" if types is None else f"O, B- and I- of {', '.join(types)}"
-        sentence.wrong = sentence.wrong or f"line {number}: unknown tag '{cells[1]}' (there are {known})"
+        post.wrong = post.wrong or f"line {number}: unknown tag '{cells[1]}' (there are {known})"
     # a word may be a wide space alone, as one of the published ones is
-    sentence.words.append(cells[0].strip() or cells[0])
-    sentence.tags.append(tag)
+    post.words.append(cells[0].strip() or cells[0])
+    post.tags.append(tag)
 
 
 def count_orphans(tags: Sequence[str]) -> int:
     """Tags I-X that follow neither B-X nor I-X."""
     pairs = zip(("O", *tags), tags, strict=False)
     return sum(tag.startswith("I-") and before[2:] != tag[2:] for before, tag in pairs)
-
-
-def _hold_out(found: Found, options: Mapping[str, str]) -> frozenset[str]:
-    """Posts of train become val, and the file's val becomes test where there is none; ids of all of train."""
-    size, seed = _whole("holdout", options), _whole("seed", options)
-    if not size:
-        return frozenset()
-    train = [record.id for record in found.records if record.split == "train"]
-    if size >= len(train):
-        raise UsageError(f"holdout={size} is too much: train has {len(train)} posts. Take fewer.")
-    held = set(seeded_order(train, seed)[:size])
-    has_test = any(record.split == "test" for record in found.records)
-    moved = {"train": "train", "val": "test", "test": "test"}
-    found.records = [
-        replace(record, split="val" if record.split == "train" and record.id in held else moved[record.split])
-        for record in found.records
-        if not (has_test and record.split == "val")
-    ]
-    fate = "is left out, since there is a test file" if has_test else "is the test split"
-    found.remarks.append(
-        f"{size:,} posts of train are held out as val (seed {seed}); the published valid file {fate}"
-    )
-    return frozenset(train)
-
-
-def _whole(name: str, options: Mapping[str, str]) -> int:
-    if not options[name].isdigit():
-        raise UsageError(f"{name}='{options[name]}' is not a whole number from 0 on.")
-    return int(options[name])

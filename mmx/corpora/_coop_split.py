@@ -1,6 +1,5 @@
 """The splits of CoOp: `split_zhou_<Name>.json`, for each split a list of [path, label, class name]."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from mmx.core.corpus import Reading
 from mmx.core.errors import DataError
 from mmx.core.record import SPLITS, Record
-from mmx.corpora._raw_folder import find_pictures, read_text
+from mmx.corpora._raw_folder import find_pictures, read_json
 
 PATTERN = "split_zhou_*.json"
 
@@ -24,23 +23,20 @@ def read_split(path: Path, pictures: Sequence[str]) -> Reading:
     Raises:
         DataError: when the file is not in this form, a class has no name or two, or a label is left out.
     """
-    text, remarks = read_text(path)
-    try:
-        said = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"'{path}' is not JSON ({error}). Fetch it again.") from error
-    if not isinstance(said, dict) or not any(split in said for split in SPLITS):
+    said, remarks = read_json(path, dict, "an object with train, val and test")
+    if not any(split in said for split in SPLITS):
         raise DataError(
             f"'{path}' has no train, val or test. It is to hold lists of [path, label, class name]."
         )
-    records, classes = [], {}
+    records: list[Record] = []
+    classes: dict[int, str] = {}
     for split in SPLITS:
         for number, row in enumerate(said.get(split, ())):
             place = f"{path.name}: {split}[{number}]"
             image, label, name = _row(place, row)
             if classes.setdefault(label, name) != name:
                 raise DataError(
-                    f"{place} calls class {label} '{name}', and before it was '{classes[label]}'."
+                    f"{place} calls class {label} '{name}', and before it was '{classes[label]}'. Mend it."
                 )
             records.append(Record(image, split, image, label=label))
     return Reading(records, find_pictures(path.parent, pictures), class_names(path, classes), tuple(remarks))

@@ -3,20 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+from mmx.core.corpus import Reading
 from mmx.core.errors import DataError
 from mmx.core.record import Record
-from mmx.corpora._captions import read_json_object
+from mmx.corpora._raw_folder import read_json
 
 SPLIT_NAMES = {"train": "train", "restval": "train", "val": "val", "test": "test"}
 
 
-def read_karpathy(path: Path) -> tuple[list[Record], list[dict[str, Any]]]:
+def read_karpathy(path: Path, image_root: Path) -> Reading:
     """Records of the three splits (`restval` belongs to train), and the entries that cannot be used.
 
     Raises:
         DataError: when the file is not of this form.
     """
-    images = read_json_object(path).get("images")
+    said, _ = read_json(path, dict, "an object with the list 'images'")
+    images = said.get("images")
     if not isinstance(images, list):
         raise DataError(f"'{path}' has no list 'images'. Expected the form of dataset_flickr8k.json.")
     records, rejects = [], []
@@ -27,7 +29,7 @@ def read_karpathy(path: Path) -> tuple[list[Record], list[dict[str, Any]]]:
         else:
             name = str(image.get("filename", "")) if isinstance(image, dict) else str(image)[:80]
             rejects.append({"source": f"{path.name}: image {place}", "value": name, "reason": reason})
-    return records, rejects
+    return Reading(records, image_root, remarks=(f"read '{path.name}'",), rejects=rejects)
 
 
 def _fault(image: Any) -> str | None:

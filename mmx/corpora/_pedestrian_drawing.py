@@ -119,7 +119,7 @@ def _draw_person(body: _Body, person: Person, skin: Colour, chance: random.Rando
         for colour in (person.upper_colour, person.lower_colour, person.shoes_colour, person.hair_colour)
     )
     bag = _vary(TONES[person.bag_colour], 12, chance) if person.bag_colour else None
-    if person.bag == "backpack" and not body.from_behind:
+    if person.bag == "backpack" and bag is not None and not body.from_behind:
         _draw_backpack(body, bag)
     _draw_arm(body, person, upper, skin, -body.swing)
     _draw_legs(body, person, lower, shoes, skin)

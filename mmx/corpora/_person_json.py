@@ -4,9 +4,8 @@ Three forms are published: one list that names the split of each crop; a file a 
 and one list without splits.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from mmx.core.corpus import Reading
 from mmx.core.errors import DataError, UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.core.seeded_split import seeded_order, seeded_split
-from mmx.corpora._raw_folder import find_file, find_pictures, read_text
+from mmx.corpora._options import whole_number
+from mmx.corpora._raw_folder import find_file, find_pictures, read_json
 
 PATHS = ("file_path", "img_path")
 """Keys of a crop's path, relative to the folder of pictures."""
@@ -36,24 +36,14 @@ class PersonForm:
     layout: str
 
 
-@dataclass(frozen=True)
-class _Found:
-    records: Sequence[Record]
-    rejects: Sequence[Mapping[str, Any]]
-    remarks: Sequence[str]
-    drawn: frozenset[str] = frozenset()
-
-
-def read_people(raw: Path | None, options: Mapping[str, str], form: PersonForm) -> Reading:
+def read_people(raw: Path, options: Mapping[str, str], form: PersonForm) -> Reading:
     """The crops with identity, split and captions; a split that is not published is drawn by identity.
 
     Raises:
-        UsageError: without a folder, or for options that cannot be.
+        UsageError: for options that cannot be.
         DataError: when no list is there, or one is not what it should be.
     """
-    if raw is None:
-        raise UsageError(f"{form.name} needs its files: --raw FOLDER. Expected there: {form.layout}")
-    holdout, seed = (_whole(name, options[name]) for name in ("holdout", "seed"))
+    holdout, seed = (whole_number(name, options) for name in ("holdout", "seed"))
     found = _read_lists(raw, options["annotations"], form)
     if any(not record.split for record in found.records):
         found = _draw_splits(found, seed)
@@ -63,22 +53,16 @@ def read_people(raw: Path | None, options: Mapping[str, str], form: PersonForm) 
         for split, published in form.images.items()
         if sizes[split] != published
     ]
-    if holdout:
-        found = _hold_out(found, holdout, seed)
-    return Reading(
-        found.records,
-        find_pictures(raw, ("imgs",)),
-        remarks=(*found.remarks, *odd),
-        rejects=found.rejects,
-        drawn=found.drawn,
-    )
+    found = replace(found, remarks=(*found.remarks, *odd))
+    return _hold_out(found, holdout, seed) if holdout else found
 
 
-def _read_lists(raw: Path, asked: str, form: PersonForm) -> _Found:
+def _read_lists(raw: Path, asked: str, form: PersonForm) -> Reading:
+    images = find_pictures(raw, ("imgs",))
     whole = find_file(raw, (asked,) if asked else form.lists)
     if whole is not None:
-        rows = [(f"{whole.name}: {place}", row) for place, row in enumerate(read_json_list(whole))]
-        return _gather(rows, [f"read '{whole.name}'"])
+        rows = [(f"{whole.name}: {place}", row) for place, row in enumerate(_crops(whole))]
+        return _gather(rows, images, f"read '{whole.name}'")
     by_split = {split: find_file(raw, names) for split, names in form.split_files.items()}
     files = {split: path for split, path in by_split.items() if path is not None}
     if asked or not files:
@@ -89,28 +73,16 @@ def _read_lists(raw: Path, asked: str, form: PersonForm) -> _Found:
     rows = [
         (f"{path.name}: {place}", {"split": split, **row} if isinstance(row, dict) else row)
         for split, path in files.items()
-        for place, row in enumerate(read_json_list(path))
+        for place, row in enumerate(_crops(path))
     ]
-    return _gather(rows, [f"read {', '.join(path.name for path in files.values())}"])
+    return _gather(rows, images, f"read {', '.join(path.name for path in files.values())}")
 
 
-def read_json_list(path: Path) -> list[Any]:
-    """A JSON list.
-
-    Raises:
-        DataError: for truncated or other JSON.
-    """
-    text, _ = read_text(path)
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"'{path}' is not whole JSON ({error}). Fetch or write it again.") from error
-    if not isinstance(value, list):
-        raise DataError(f"'{path}' holds a {type(value).__name__}, not a list with an entry for each crop.")
-    return value
+def _crops(path: Path) -> list[Any]:
+    return read_json(path, list, "a list with an entry for each crop")[0]
 
 
-def _gather(rows: Iterable[tuple[str, Any]], remarks: list[str]) -> _Found:
+def _gather(rows: Iterable[tuple[str, Any]], images: Path, remark: str) -> Reading:
     """One record a crop, however many rows it has; rows that cannot be used are rejects."""
     records: dict[str, Record] = {}
     rejects = []
@@ -126,7 +98,7 @@ def _gather(rows: Iterable[tuple[str, Any]], remarks: list[str]) -> _Found:
                 records[record.id] = replace(before, captions=(*before.captions, *new))
         if reason is not None:
             rejects.append({"source": source, "value": value, "reason": reason})
-    return _Found(list(records.values()), rejects, remarks)
+    return Reading(list(records.values()), images, remarks=(remark,), rejects=rejects)
 
 
 def _fault(row: Any) -> str | None:
@@ -163,15 +135,15 @@ def _record(row: Mapping[str, Any]) -> Record:
     )
 
 
-def _draw_splits(found: _Found, seed: int) -> _Found:
+def _draw_splits(found: Reading, seed: int) -> Reading:
     split = seeded_split({str(record.identity) for record in found.records}, seed)
     records = [replace(record, split=split[str(record.identity)]) for record in found.records]
     remark = f"no splits are there: split 80/10/10 by identity with seed {seed}, not the published split"
     drawn = frozenset(record.id for record in records)
-    return replace(found, records=records, remarks=[*found.remarks, remark], drawn=drawn)
+    return replace(found, records=records, remarks=(*found.remarks, remark), drawn=drawn)
 
 
-def _hold_out(found: _Found, size: int, seed: int) -> _Found:
+def _hold_out(found: Reading, size: int, seed: int) -> Reading:
     """Identities of train become val, where there is no val."""
     if any(record.split == "val" for record in found.records):
         raise UsageError(f"holdout={size} is not possible: there is a val list. Leave it out.")
@@ -185,10 +157,4 @@ def _hold_out(found: _Found, size: int, seed: int) -> _Found:
     ]
     remark = f"{size:,} identities of train are held out as val (seed {seed}), since there is no val list"
     drawn = found.drawn | {record.id for record in found.records if record.split == "train"}
-    return replace(found, records=records, remarks=[*found.remarks, remark], drawn=drawn)
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isdecimal():
-        raise UsageError(f"{name}='{text}' is not a whole number from 0 on.")
-    return int(text)
+    return replace(found, records=records, remarks=(*found.remarks, remark), drawn=drawn)

@@ -1,11 +1,16 @@
 """Finding the files of a published data set in whatever folder people put them."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mmx.core.errors import DataError
-from mmx.core.plain_text import decode
+from mmx.core.plain_text import read_text
+
+T = TypeVar("T")
 
 DEPTH = 2
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -38,21 +43,30 @@ def read_lines(path: Path) -> tuple[list[str], list[str]]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), remarks
 
 
-def read_text(path: Path) -> tuple[str, list[str]]:
-    """The text of a file, and a remark when it is not plain UTF-8.
+def read_json(path: Path, kind: type[T], what: str) -> tuple[T, list[str]]:
+    """What a JSON file holds, which is to be of a kind, and a remark when it is not plain UTF-8.
 
     Raises:
-        DataError: when it cannot be read.
+        DataError: when it cannot be read, is cut short or holds something else than `what` is expected, or a
+            key stands twice in one object.
     """
+    text, remarks = read_text(path)
     try:
-        decoded = decode(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}.") from error
-    if decoded.encoding == "utf-8":
-        return decoded.text, []
-    if decoded.odd_lines:
-        return decoded.text, [f"'{path.name}': {decoded.odd_lines} lines are not UTF-8; read as Windows-1252"]
-    return decoded.text, [f"'{path.name}' is in {decoded.encoding}"]
+        value = json.loads(text, object_pairs_hook=partial(_unique, path))
+    except ValueError as error:
+        raise DataError(f"'{path}' is not whole JSON ({error}). Fetch or write it again.") from error
+    if not isinstance(value, kind):
+        raise DataError(f"'{path}' holds a {type(value).__name__}, not {what}. Fetch or write it again.")
+    return value, remarks
+
+
+def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    if len(whole) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        raise DataError(f"'{path}': the key '{twice}' stands twice in one object. Keep one of them.")
+    return whole
 
 
 def _walk(raw: Path, folders: bool, depth: int = DEPTH) -> Iterator[Path]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.corpus import Reading
-from mmx.core.errors import UsageError
 from mmx.core.record import Record
 from mmx.core.seeded_split import seeded_split
+from mmx.corpora._options import whole_number
 
 SENTIMENTS = ("negative", "neutral", "positive")
 NUMBER = re.compile(r"^[A-Za-z0-9_-]{1,80}$")
@@ -47,8 +47,13 @@ class Posts:
             return
         self.records.append(Record(post, "", f"{post}.jpg", (text,), sentiment=sentiment))
 
-    def reading(self, seed: int) -> Reading:
-        """The posts, with splits of 80, 10 and 10 percent drawn by the seed."""
+    def reading(self, options: Mapping[str, str]) -> Reading:
+        """The posts, with splits of 80, 10 and 10 percent drawn by the `seed` of the options.
+
+        Raises:
+            UsageError: when it is no whole number.
+        """
+        seed = whole_number("seed", options)
         for encoding, count in self.odd.items():
             self.remarks.append(f"{count:,} texts are not {self.encodings[0]}; read as {encoding}")
         split = seeded_split([record.id for record in self.records], seed)
@@ -83,14 +88,3 @@ def decode_text(raw: bytes, encodings: Sequence[str]) -> tuple[str, str]:
         except UnicodeDecodeError:
             continue
     return raw.decode(encodings[0], errors="replace"), f"{encodings[0]} with marks for what it lacks"
-
-
-def read_seed(options: Mapping[str, str]) -> int:
-    """The seed of the split.
-
-    Raises:
-        UsageError: when it is no whole number.
-    """
-    if not options["seed"].isdigit():
-        raise UsageError(f"seed='{options['seed']}' is not a whole number from 0 on.")
-    return int(options["seed"])

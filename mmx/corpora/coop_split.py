@@ -11,7 +11,7 @@ PICTURES = ("images", "101_ObjectCategories", "jpg", "data", "photos")
 LAYOUT = f"{PATTERN} and the photos it names, in a folder such as images."
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """The split file of a folder.
 
     Raises:
@@ -32,6 +32,5 @@ CORPUS = Corpus(
     summary="Labelled photos of your own with a split file in CoOp's form.",
     layout=LAYOUT,
     read=read,
-    options={"seed": "0"},
     fits=fits,
 )

@@ -1,9 +1,8 @@
 """cuhk_pedes: 40,206 crops of 13,003 people, mostly with two captions each (Li et al., CVPR 2017)."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 
-from mmx.core.corpus import Corpus, Reading
+from mmx.core.corpus import Corpus
 from mmx.corpora._person_json import OPTIONS, PersonForm, read_people
 
 FORM = PersonForm(
@@ -18,18 +17,9 @@ FORM = PersonForm(
 )
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
-    """The form that lies in the folder.
-
-    Raises:
-        UsageError, DataError: see `read_people`.
-    """
-    return read_people(raw, options, FORM)
-
-
 CORPUS = Corpus(
     summary="Person search: 40,206 crops of 13,003 people with captions (Li et al. 2017).",
     layout=FORM.layout,
-    read=read,
+    read=partial(read_people, form=FORM),
     options=OPTIONS,
 )

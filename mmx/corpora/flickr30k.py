@@ -1,9 +1,8 @@
 """flickr30k: 31,783 photos with five captions each (Young, Lai, Hodosh and Hockenmaier, TACL 2014)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mmx.core.corpus import Corpus, Reading
 from mmx.core.errors import DataError, UsageError
@@ -11,22 +10,21 @@ from mmx.core.record import SPLITS, Record
 from mmx.core.seeded_split import seeded_split
 from mmx.corpora._captions import (
     CaptionTable,
-    Form,
-    match_names,
+    listed_records,
     read_caption_dict,
-    read_names,
     read_pipe_csv,
     read_token_file,
     records_of,
 )
 from mmx.corpora._karpathy import read_karpathy
+from mmx.corpora._options import whole_number
 from mmx.corpora._raw_folder import find_file, find_pictures
 
 TOKENS = ("results_20130124.token", "results.token")
 PIPES = ("results.csv",)
 KARPATHY = ("dataset_flickr30k.json", "dataset.json")
 # Two published families of dictionaries: captions with the picture's path last, and captions alone.
-DICTIONARIES = {
+DICTIONARIES: dict[str, dict[str, tuple[str, ...]]] = {
     "split.json": {"train": ("train.json",), "val": ("validation.json", "val.json"), "test": ("test.json",)},
     "flickr30k_split_data.json": {split: (f"flickr30k_{split}_data.json",) for split in SPLITS},
 }
@@ -45,85 +43,73 @@ LAYOUT = (
 )
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """The form that lies in the folder, under the published split or a seeded one.
 
     Raises:
         DataError: when no captions are there, or no lists for the published split.
     """
-    if raw is None:
-        raise UsageError(f"flickr30k needs its files: --raw FOLDER. Expected there: {LAYOUT}")
-    rule, seed = options["split"], options["seed"]
-    if rule not in SPLIT_RULES or not seed.isdigit():
-        raise UsageError(
-            f"split='{rule}', seed='{seed}' is not possible. Splits are: {', '.join(SPLIT_RULES)}."
-        )
-    form = _read_form(raw, rule)
-    if rule == "seed80":
-        form = _split_anew(form, int(seed))
-    return Reading(
-        form.records,
-        find_pictures(raw, PICTURES),
-        remarks=tuple(form.remarks),
-        rejects=form.rejects,
-        drawn=form.drawn,
-    )
+    rule, seed = options["split"], whole_number("seed", options)
+    if rule not in SPLIT_RULES:
+        raise UsageError(f"split='{rule}' is not possible. Splits are: {', '.join(SPLIT_RULES)}.")
+    reading = _read_form(raw, rule)
+    return _split_anew(reading, seed) if rule == "seed80" else reading
 
 
-def _read_form(raw: Path, rule: str) -> Form:
+def _read_form(raw: Path, rule: str) -> Reading:
+    images = find_pictures(raw, PICTURES)
     karpathy = find_file(raw, KARPATHY)
     if karpathy:
-        records, rejects = read_karpathy(karpathy)
-        return Form(records, rejects, [f"read '{karpathy.name}'"])
+        return read_karpathy(karpathy, images)
     for names, read_table in ((TOKENS, read_token_file), (PIPES, read_pipe_csv)):
         path = find_file(raw, names)
         if path:
-            return _with_lists(read_table(path), raw, path, rule)
+            table = read_table(path)
+            if rule == "seed80":
+                return _reading(records_of(table.captions, "train", table), images, table)
+            return _with_lists(table, raw, path, images)
     for family in DICTIONARIES.values():
         paths = {split: path for split, names in family.items() if (path := find_file(raw, names))}
         if paths:
-            return _from_dictionaries(paths)
+            return _from_dictionaries(paths, images)
     raise DataError(f"no captions of Flickr30k are in '{raw}'. Expected there: {LAYOUT}")
 
 
-def _with_lists(table: CaptionTable, raw: Path, source: Path, rule: str) -> Form:
-    if rule == "seed80":
-        return Form(records_of(table.captions, "train", table), table.rejects, table.remarks)
+def _with_lists(table: CaptionTable, raw: Path, source: Path, images: Path) -> Reading:
     lists = {split: path for split, names in LISTS.items() if (path := find_file(raw, names))}
     if not lists:
         raise DataError(
             f"'{source}' has no split lists beside it. Put train.txt, val.txt and test.txt there, "
             f"or {KARPATHY[0]}, or split by a seed: --set split=seed80"
         )
-    records, remarks = [], list(table.remarks)
+    records = []
     for split, path in lists.items():
-        names, odd = read_names(path)
-        found, strange = match_names(names, table.captions)
-        remarks += odd
-        if strange:
-            remarks.append(f"'{path.name}': {len(strange)} names have no captions, such as '{strange[0]}'")
-        records += records_of(found, split, table)
-    return Form(records, table.rejects, remarks)
+        found, odd = listed_records(path, split, table)
+        records += found
+        table.remarks += odd
+    return _reading(records, images, table)
 
 
-def _from_dictionaries(paths: Mapping[str, Path]) -> Form:
+def _from_dictionaries(paths: Mapping[str, Path], images: Path) -> Reading:
     """Every dictionary is a split; its own list is not needed."""
-    records: list[Record] = []
-    rejects: list[dict[str, Any]] = []
-    remarks: list[str] = []
+    whole, records = CaptionTable(), []
     for split, path in paths.items():
         table = read_caption_dict(path)
         records += records_of(table.captions, split, table)
-        rejects += table.rejects
-        remarks += [f"read '{path.name}' as {split}", *table.remarks]
-    return Form(records, rejects, remarks)
+        whole.rejects += table.rejects
+        whole.remarks += [f"read '{path.name}' as {split}", *table.remarks]
+    return _reading(records, images, whole)
 
 
-def _split_anew(form: Form, seed: int) -> Form:
-    split = seeded_split([record.id for record in form.records], seed, EIGHTY)
-    records = [replace(record, split=split[record.id]) for record in form.records]
+def _reading(records: Sequence[Record], images: Path, table: CaptionTable) -> Reading:
+    return Reading(records, images, remarks=tuple(table.remarks), rejects=table.rejects)
+
+
+def _split_anew(reading: Reading, seed: int) -> Reading:
+    split = seeded_split([record.id for record in reading.records], seed, EIGHTY)
+    records = [replace(record, split=split[record.id]) for record in reading.records]
     remark = f"split 80/20 into train and val by image with seed {seed}, not the published split"
-    return Form(records, form.rejects, [*form.remarks, remark], frozenset(split))
+    return replace(reading, records=records, remarks=(*reading.remarks, remark), drawn=frozenset(split))
 
 
 CORPUS = Corpus(

@@ -1,6 +1,5 @@
 """food101: 101,000 photos of 101 dishes (Bossard et al. 2014)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,13 +8,13 @@ from mmx.core.errors import DataError
 from mmx.core.record import Record
 from mmx.corpora._class_lists import OPTIONS, draw_val
 from mmx.corpora._coop_split import PATTERN, find_split, read_split
-from mmx.corpora._raw_folder import find_file, find_pictures, read_lines, read_text
+from mmx.corpora._raw_folder import find_file, find_pictures, read_json, read_lines
 
 SPLITS = ("train", "test")
 LAYOUT = f"{PATTERN}, or meta/train.txt and meta/test.txt (or .json); and the photos in images."
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """CoOp's split where it lies in the folder, else the official lists with val drawn from train.
 
     Raises:
@@ -40,11 +39,8 @@ def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
 def _photos(path: Path) -> list[tuple[str, str]]:
     """(place in the file, `apple_pie/1005649`) of each photo of a list."""
     if path.suffix == ".json":
-        try:
-            said = json.loads(read_text(path)[0])
-        except ValueError as error:
-            raise DataError(f"'{path}' is not JSON ({error}). Fetch it again.") from error
-        if not isinstance(said, dict) or not all(isinstance(photos, list) for photos in said.values()):
+        said, _ = read_json(path, dict, "an object with a list of photos for each dish")
+        if not all(isinstance(photos, list) for photos in said.values()):
             raise DataError(f"'{path}' does not hold a list of photos for each dish. Fetch it again.")
         found = [
             (f"{path.name}: {dish}[{n}]", photo)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmx.core.corpus import Corpus, Reading
 from mmx.core.errors import DataError
 from mmx.corpora._raw_folder import find_file, read_lines
-from mmx.corpora._sentiment import OPTIONS, Posts, read_seed
+from mmx.corpora._sentiment import OPTIONS, Posts
 
 LIST = ("train.txt",)
 HEADER = ["guid", "tag"]
@@ -17,7 +17,7 @@ LAYOUT = "train.txt with the header guid,tag; and in the folder data <guid>.txt 
 ENCODINGS = ("utf-8", "gb18030")
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """The posts of a folder; texts are UTF-8 or GB18030, each for itself.
 
     Raises:
@@ -39,7 +39,7 @@ def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
             reason = "no tag is told" if len(row) == 2 else "not of the form guid,tag"
             value = ",".join(row)
             posts.rejects.append({"source": f"{path.name}:{number}", "value": value, "reason": reason})
-    return posts.reading(read_seed(options))
+    return posts.reading(options)
 
 
 def fits(folder: Path) -> bool:

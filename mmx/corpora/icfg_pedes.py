@@ -3,10 +3,9 @@
 Seed 001 calls it a set of 4,000 images; that is about its number of people.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 
-from mmx.core.corpus import Corpus, Reading
+from mmx.core.corpus import Corpus
 from mmx.corpora._person_json import OPTIONS, PersonForm, read_people
 
 FORM = PersonForm(
@@ -20,18 +19,9 @@ HELD_OUT = "310"
 """A tenth of the people of train: the published split has no val, and nothing is ever chosen on test."""
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
-    """The published list, with people of train held out as val.
-
-    Raises:
-        UsageError, DataError: see `read_people`.
-    """
-    return read_people(raw, options, FORM)
-
-
 CORPUS = Corpus(
     summary="Person search: 54,522 crops of 4,102 people, one caption each (Ding et al. 2021).",
     layout=FORM.layout,
-    read=read,
+    read=partial(read_people, form=FORM),
     options={**OPTIONS, "holdout": HELD_OUT},
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmx.core.corpus import Corpus, Reading
 from mmx.core.errors import DataError
 from mmx.corpora._raw_folder import find_file, read_lines
-from mmx.corpora._sentiment import OPTIONS, SENTIMENTS, Posts, read_seed
+from mmx.corpora._sentiment import OPTIONS, SENTIMENTS, Posts
 
 LIST = ("labelResultAll.txt",)
 ROW = re.compile(r"^(?P<id>\S+)\s+(?P<text>\w+)\s*,\s*(?P<image>\w+)\s*$")
@@ -20,7 +20,7 @@ LAYOUT = "labelResultAll.txt (a header, then <id> TAB <text>,<image>); and in da
 ENCODINGS = ("utf-8", "latin-1")
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """The posts whose two labels can be made one.
 
     Raises:
@@ -49,7 +49,7 @@ def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
         posts.remarks.append(
             f"{opposite:,} posts whose text and picture are of opposite sentiment are left out, as is usual"
         )
-    return posts.reading(read_seed(options))
+    return posts.reading(options)
 
 
 def merge(text: str, image: str) -> str | None:

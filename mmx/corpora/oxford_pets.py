@@ -14,7 +14,7 @@ LISTS = {"train": "trainval.txt", "test": "test.txt"}
 LAYOUT = f"{PATTERN}, or annotations/{' and '.join(LISTS.values())}; and the photos in images."
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """CoOp's split where it lies in the folder, else the official lists with val drawn from train.
 
     Raises:
@@ -26,7 +26,9 @@ def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
     paths = {name: found for name, file in LISTS.items() if (found := find_file(raw, [file]))}
     if not paths:
         raise DataError(f"no lists of the Pets are in '{raw}'. Expected there: {LAYOUT}")
-    records, classes, remarks = [], {}, []
+    records: list[Record] = []
+    classes: dict[int, str] = {}
+    remarks: list[str] = []
     for name, path in paths.items():
         lines, odd = read_lines(path)
         remarks += odd
@@ -45,7 +47,9 @@ def _record(place: str, line: str, split: str, classes: dict[int, str]) -> Recor
         raise DataError(f"{place} is '{line.strip()}', not like 'Abyssinian_100 1 1 1'. Mend it.")
     label, name = int(words[1]) - 1, breed.lower()
     if classes.setdefault(label, name) != name:
-        raise DataError(f"{place} calls class {words[1]} '{name}', and before it was '{classes[label]}'.")
+        raise DataError(
+            f"{place} calls class {words[1]} '{name}', and before it was '{classes[label]}'. Mend it."
+        )
     image = f"{words[0]}.jpg"
     return Record(image, split, image, label=label)
 

@@ -14,6 +14,7 @@ from mmx.core.corpus import Corpus, Reading
 from mmx.core.errors import UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.core.seed import derive_seed
+from mmx.corpora._options import whole_number
 from mmx.corpora._pedestrian_captions import describe
 from mmx.corpora._pedestrian_drawing import draw
 from mmx.corpora._pedestrian_people import Person, PersonSource
@@ -22,11 +23,12 @@ CAPTIONS = 2
 BOUNDS = {"identities": (12, 10_000), "crops": (1, 50), "height": (48, 1_536), "seed": (0, 2**63)}
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """Draw the people into the folder `raw`."""
-    if raw is None:
-        raise UsageError("the drawn people need a folder to be drawn into. Run: mmx prepare pedestrians")
-    return Reading(_draw_all(raw, *(_number(name, options[name]) for name in BOUNDS)), raw)
+    identities, *others = (whole_number(name, options, *bounds) for name, bounds in BOUNDS.items())
+    if identities % 2:
+        raise UsageError(f"identities={identities} is odd, and people come in pairs. Take {identities + 1}.")
+    return Reading(_draw_all(raw, identities, *others), raw)
 
 
 def split_sizes(identities: int) -> dict[str, int]:
@@ -61,16 +63,6 @@ def _draw_one(
         identity=identity,
         extra=asdict(person),
     )
-
-
-def _number(name: str, text: str) -> int:
-    low, high = BOUNDS[name]
-    if not text.isdigit() or not low <= int(text) <= high:
-        raise UsageError(f"{name}='{text}' is not possible. It is a whole number from {low} to {high}.")
-    number = int(text)
-    if name == "identities" and number % 2:
-        raise UsageError(f"identities={number} is odd, and people come in pairs. Take {number + 1}.")
-    return number
 
 
 CORPUS = Corpus(

@@ -3,10 +3,9 @@
 Seed 001 cites another paper for it.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 
-from mmx.core.corpus import Corpus, Reading
+from mmx.core.corpus import Corpus
 from mmx.corpora._person_json import OPTIONS, PersonForm, read_people
 
 FORM = PersonForm(
@@ -18,18 +17,9 @@ FORM = PersonForm(
 )
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
-    """The published list.
-
-    Raises:
-        UsageError, DataError: see `read_people`.
-    """
-    return read_people(raw, options, FORM)
-
-
 CORPUS = Corpus(
     summary="Person search: 20,505 crops of 4,101 people, two captions each (Zhu et al. 2021).",
     layout=FORM.layout,
-    read=read,
+    read=partial(read_people, form=FORM),
     options=OPTIONS,
 )

@@ -14,6 +14,7 @@ from mmx.core.corpus import Corpus, Reading
 from mmx.core.errors import UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.core.seed import derive_seed
+from mmx.corpora._options import whole_number
 from mmx.corpora._toy_captions import describe
 from mmx.corpora._toy_drawing import draw
 from mmx.corpora._toy_scenes import Scene, SceneSource
@@ -23,12 +24,10 @@ TENTH = 10
 BOUNDS = {"scenes": (10, 50_000), "size": (32, 1024), "seed": (0, 2**63)}
 
 
-def read(raw: Path | None, options: Mapping[str, str]) -> Reading:
+def read(raw: Path, options: Mapping[str, str]) -> Reading:
     """Draw the scenes into the folder `raw`."""
-    if raw is None:
-        raise UsageError("the drawn scenes need a folder to be drawn into. Run: mmx prepare toy")
-    scenes, size, seed = (_number(name, options[name]) for name in ("scenes", "size", "seed"))
-    return Reading(_draw_all(raw, scenes, size, seed), raw)
+    numbers = (whole_number(name, options, *bounds) for name, bounds in BOUNDS.items())
+    return Reading(_draw_all(raw, *numbers), raw)
 
 
 def split_sizes(scenes: int) -> dict[str, int]:
@@ -69,13 +68,6 @@ def _draw_one(folder: Path, split: str, number: int, scene: Scene, size: int, se
         captions=describe(scene, CAPTIONS, chance),
         extra={"arrangement": scene.arrangement, "groups": [asdict(group) for group in scene.groups]},
     )
-
-
-def _number(name: str, text: str) -> int:
-    low, high = BOUNDS[name]
-    if not text.isdigit() or not low <= int(text) <= high:
-        raise UsageError(f"{name}='{text}' is not possible. It is a whole number from {low} to {high}.")
-    return int(text)
 
 
 CORPUS = Corpus(

@@ -11,15 +11,19 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmx.core.seed import derive_seed
+from mmx.encoders.fused import fuse
 
 
 def freeze(encoder: nn.Module) -> nn.Module:
-    """The encoder made for running only: BatchNorm folded into the convolutions, weights in the order that is
-    fast.
+    """The encoder made for running only: BatchNorm folded into the convolutions, activations joined to them,
+    weights in the order that is fast.
 
-    Changes the encoder in place; its fingerprint stays that of the weights it came with.
+    The same function but for the order in which numbers are summed, as with another number of threads.
+    Changes the encoder in place; its fingerprint stays that of the weights it came with, which must not be
+    changed any more.
     """
     fold(encoder)
+    fuse(encoder)
     for parameter in encoder.parameters():
         parameter.requires_grad_(False)
     return encoder.eval().to(memory_format=torch.channels_last)

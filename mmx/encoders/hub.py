@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError, UsageError, first_line
 from mmx.core.network import offline, reachable
 from mmx.encoders.said import odd, read_said
 from mmx.encoders.tokenizers import has_tokenizer
@@ -41,8 +41,9 @@ def hub_folder(name: str, repository: str, with_tokenizer: bool = False) -> Path
     except HFValidationError as error:
         raise UsageError(f"'{name}' names no repository. Write hub:OWNER/MODEL.") from error
     except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ArtifactError(f"'{name}' cannot be fetched: {reason}. Check the name; {WAYS_ON}") from error
+        raise ArtifactError(
+            f"'{name}' cannot be fetched: {first_line(error)}. Check the name; {WAYS_ON}"
+        ) from error
 
 
 def _cached(repository: str) -> Path | None:

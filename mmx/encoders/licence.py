@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, metadata
 
-from mmx.encoders.load import resolve_name
+from mmx.encoders.names import resolve_name
 
 UNKNOWN = "unknown"
 LONGEST = 60
@@ -24,7 +24,8 @@ def licence_of(encoder: str, modality: str) -> str:
         about = metadata(rest)
     except PackageNotFoundError:
         return UNKNOWN
-    said = str(about.get("License-Expression") or about.get("License") or "").strip()
+    stated = (about[field] for field in ("License-Expression", "License") if field in about)
+    said = next((text.strip() for text in stated if text), "")
     if said.lower() not in ("", UNKNOWN) and len(said) <= LONGEST and "\n" not in said:
         return f"{said} (of the package `{rest}`)"
     named = [

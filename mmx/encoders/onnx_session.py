@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy
 
-from mmx.core.errors import ArtifactError, MissingExtraError
+from mmx.core.errors import ArtifactError, MissingExtraError, first_line
 
 try:
     import onnxruntime
@@ -59,13 +59,11 @@ class OnnxSession:
                 str(file), options, providers=["CPUExecutionProvider"]
             )
         except FAULTS as error:
-            raise ArtifactError(f"'{file}' cannot be read by onnxruntime ({_first_line(error)}).") from error
+            raise ArtifactError(
+                f"'{file}' cannot be read by onnxruntime ({first_line(error)}). Export again."
+            ) from error
         self.reads = tuple(wanted.name for wanted in self._session.get_inputs())
 
     def __call__(self, inputs: Mapping[str, numpy.ndarray]) -> numpy.ndarray:
         """Arrays by name -> embeddings [B, D] float32, unit length."""
         return self._session.run(None, {name: inputs[name] for name in self.reads})[0]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

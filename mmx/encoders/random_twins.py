@@ -1,8 +1,7 @@
 """Tiny random twins of the encoders: the same architecture and face, no download, no meaning learnt.
 
 Weights are drawn from a fixed seed. BatchNorm is measured once on drawn blots of colour, so that the pooled
-output of an
-untrained network tells pictures apart.
+output of an untrained network tells pictures apart.
 """
 
 import torch

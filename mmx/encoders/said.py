@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmx.core.errors import ArtifactError
 
@@ -29,6 +29,6 @@ def odd(file: Path, value: Any) -> ArtifactError:
     return ArtifactError(f"'{file}' says '{value}', which cannot be meant. Fetch the folder again.")
 
 
-def whole_number(value: Any) -> bool:
+def whole_number(value: Any) -> TypeGuard[int]:
     """Whether a value is a whole number above 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -118,5 +118,7 @@ def save_tokenizer(encoder: nn.Module, file: Path) -> dict[str, Any]:
         UsageError: when it cannot be written.
     """
     if not isinstance(encoder, TextTower):
-        raise UsageError(f"'{encoder.name}' is of another package, and its tokenizer is not known here.")
+        raise UsageError(
+            f"'{encoder.name}' is of another package, and its tokenizer is not known here. Name one of mmx's."
+        )
     return encoder._tokenizer.save(file)

@@ -1,8 +1,7 @@
 """EfficientNet-Lite0 from timm, with the ImageNet weights that ship in a registry package.
 
 Source: the package's weights were converted from TensorFlow; they hold the tensors of timm's
-`tf_efficientnet_lite0` in the
-same order under other names, and read (x - 127) / 128 of pixels 0..255.
+`tf_efficientnet_lite0` in the same order under other names, and read (x - 127) / 128 of pixels 0..255.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from mmx.core.caption_words import CaptionWords
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError, UsageError, first_line
 from mmx.encoders.said import read_said
 from mmx.encoders.word_pieces import first_pieces, words_by_marks, words_by_offsets
 
@@ -163,7 +163,10 @@ class WordHash:
         Raises:
             UsageError: always.
         """
-        raise UsageError("a random twin has no vocabulary, so that no tokenizer.json can be written of it.")
+        raise UsageError(
+            "a random twin has no vocabulary, so that no tokenizer.json can be written of it. "
+            "Name another encoder."
+        )
 
     def _split(self, caption: str) -> list[str]:
         return [piece.lower() for piece in PIECE.findall(caption[:LONGEST_CAPTION])][: self._limit - 2]
@@ -184,9 +187,8 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ArtifactError(
-            f"the tokenizer in '{folder}' cannot be read: {reason}. Fetch the folder again."
+            f"the tokenizer in '{folder}' cannot be read: {first_line(error)}. Fetch the folder again."
         ) from error
     known = set(tokenizer(PLAIN_WORDS)["input_ids"]) - set(tokenizer.all_special_ids)
     if not known:

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError, UsageError, first_line
 from mmx.core.names import unknown
 from mmx.core.network import offline, reachable
 from mmx.encoders.weights import WAYS_ON
@@ -47,7 +47,6 @@ def load_published(name: str, kind: str, network: nn.Module) -> None:
         )
         network.load_state_dict(state)
     except BROKEN as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ArtifactError(
-            f"the weights of '{name}' ('{cached}') cannot be loaded: {reason}. Delete the file."
+            f"the weights of '{name}' ('{cached}') cannot be loaded: {first_line(error)}. Delete the file."
         ) from error

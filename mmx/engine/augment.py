@@ -93,7 +93,7 @@ def _erased(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.ndar
     height, width = pixels.shape[1:]
     for _ in range(TRIES):
         area = random.uniform(*ERASED_AREA) * height * width
-        aspect = math.exp(random.uniform(*map(math.log, ERASED_ASPECT)))
+        aspect = math.exp(random.uniform(math.log(ERASED_ASPECT[0]), math.log(ERASED_ASPECT[1])))
         tall, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < tall < height and 0 < wide < width:
             top, left = random.integers(0, height - tall), random.integers(0, width - wide)

@@ -4,9 +4,9 @@ Shapes: n records, c captions, L tokens of all captions together.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
 import numpy
@@ -49,7 +49,7 @@ class Job:
         counted = self.encoder.modality == "text"
         return sum(len(record.captions) for record in self.of(header)) if counted else header.count
 
-    def bar(self, headers: Sequence[ShardHeader], reporter: Reporter):  # noqa: ANN201
+    def bar(self, headers: Sequence[ShardHeader], reporter: Reporter) -> AbstractContextManager[Progress]:
         """A context manager that yields the Progress of making some shards."""
         unit = "captions" if self.encoder.modality == "text" else "images"
         return reporter.progress(
@@ -109,7 +109,7 @@ def _blank(view: View) -> Tensor:
     return torch.zeros(3, view.height, view.width, dtype=torch.uint8)
 
 
-def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray | None]:
+def _decoded(job: Job, records: Sequence[Record]) -> Generator[numpy.ndarray | None, None, None]:
     """The pictures of the records, in order, decoded in threads a few batches ahead of the network."""
     waiting: deque[Future[numpy.ndarray | None]] = deque()
     upcoming = iter(records)
@@ -121,7 +121,7 @@ def _decoded(job: Job, records: Sequence[Record]) -> Iterator[numpy.ndarray | No
             waiting.append(pool.submit(_read_record, job, record))
 
     try:
-        for _ in range(AHEAD * job.batch_size):
+        for _ in range(AHEAD * max(job.batch_size, job.workers)):
             ask()
         while waiting:
             picture = waiting.popleft().result()

@@ -6,7 +6,6 @@ Shapes: N images, C captions, D width of the shared space, B batch.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -21,16 +20,16 @@ from mmx.core.task import Rerank
 from mmx.engine.evaluation_mode import evaluating
 from mmx.engine.kept import KeptBatches
 from mmx.engine.loader import default_workers
+from mmx.engine.precision import PRECISIONS, autocast
 from mmx.engine.second_stage import SecondStage
 from mmx.engine.split_data import SplitData
+from mmx.engine.unreadable import unreadable
 from mmx.store.images import ImageError
 
 Encode = Callable[[nn.Module, Batch], Tensor]
 Keep = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Read = Callable[[Tensor], Mapping[str, Tensor]]
 T = TypeVar("T")
-
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,10 @@ def embed_split(
     captions = [caption for record in data.records for caption in record.captions]
     if not len(rows) or not captions:
         raise DataError(
-            f"nothing can be matched: the split has {len(rows)} pictures and {len(captions)} captions."
+            f"nothing can be matched: the split has {len(rows)} pictures and {len(captions)} captions. "
+            "Name another split, or prepare the dataset with both."
         )
-    lengths = data.texts.lengths
-    if lengths is None:
-        lengths = torch.tensor([len(caption) for caption in captions])
-    by_length = lengths.argsort(stable=True)
+    by_length = _by_length(data, captions)
     embed = _Embedder(model, device, precision, batch_size, reporter or SilentReporter())
     keep_image, keep_text = (None, None) if rerank is None else (rerank.keep_image, rerank.keep_text)
     with evaluating(model):
@@ -108,6 +105,38 @@ def embed_split(
     return Embeddings(image, text, data.image_group[rows], data.text_group, rows, second)
 
 
+def embed_texts(
+    model: nn.Module,
+    encode_text: Encode,
+    data: SplitData,
+    device: torch.device,
+    batch_size: int,
+    precision: str,
+    reporter: Reporter,
+) -> Tensor:
+    """Embed the captions alone, [C, D] float32 on the CPU: those that `embed_split` gives, bit for bit.
+
+    Raises:
+        TrainingError: when an embedding is not finite; names the first caption.
+    """
+    captions = [caption for record in data.records for caption in record.captions]
+    by_length = _by_length(data, captions)
+    embed = _Embedder(model, device, precision, batch_size, reporter)
+    with evaluating(model):
+        text, kept = embed("text", encode_text, None, data.texts.read, by_length, "captions")
+    text = text[by_length.argsort()]
+    _check_finite(text, kept, by_length, [f"caption '{caption}'" for caption in captions])
+    return text
+
+
+def _by_length(data: SplitData, captions: Sequence[str]) -> Tensor:
+    """[C]: the captions by their tokens, or by their letters where tokens are not counted."""
+    lengths = data.texts.lengths
+    if lengths is None:
+        lengths = torch.tensor([len(caption) for caption in captions])
+    return lengths.argsort(stable=True)
+
+
 @dataclass(frozen=True)
 class _Embedder:
     model: nn.Module
@@ -125,8 +154,8 @@ class _Embedder:
         with self.reporter.progress(f"embedding {unit}", len(items), unit) as progress:
             done = 0
             for fields in read_parts(read, parts):
-                batch = Batch(**fields).to(self.device)
-                with self._autocast():
+                batch = Batch.of(fields).to(self.device)
+                with autocast(self.device, self.precision):
                     kept = {} if keep is None else dict(keep(self.model, batch))
                     embedding = kept.pop(f"{modality}_embedding", None)
                     if embedding is None:
@@ -138,10 +167,6 @@ class _Embedder:
                 done += len(embedding)
                 progress.advance(len(embedding))
         return whole, batches
-
-    def _autocast(self) -> AbstractContextManager:
-        kind = PRECISIONS[self.precision]
-        return nullcontext() if kind is None else torch.autocast(self.device.type, dtype=kind)
 
 
 def read_parts(read: Callable[[Tensor], T], parts: Sequence[Tensor]) -> Iterator[T]:
@@ -164,20 +189,7 @@ def _read_images(data: SplitData, rows: Tensor) -> Mapping[str, Tensor]:
     try:
         return data.images.read(rows, None)
     except ImageError as error:
-        name, reason = name_unreadable(data, rows, error)
-        raise DataError(
-            f"'{name}' cannot be read: {reason}. Put it back, or prepare the dataset again."
-        ) from error
-
-
-def name_unreadable(data: SplitData, rows: Tensor, error: ImageError) -> tuple[str, ImageError]:
-    """The first picture of a batch that cannot be read, and why."""
-    for row in rows:
-        try:
-            data.images.read(row[None], None)
-        except ImageError as reason:
-            return str(data.records[int(row)].image), reason
-    return "a picture", error
+        raise unreadable(data, rows, error) from error
 
 
 def _check_finite(embedding: Tensor, kept: KeptBatches, items: Tensor, names: Sequence[str]) -> None:

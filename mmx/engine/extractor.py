@@ -103,11 +103,37 @@ def extract_split(
         encoder.to(device), manifest, records, options.batch_size, options.workers, options.flip, device
     )
     header = _header(job, split, options)
+    return keep_shards(
+        header, folder, options, reporter, time.perf_counter(), lambda some: make(job, folder, some, reporter)
+    )
+
+
+def keep_shards(
+    header: ShardHeader,
+    folder: Path,
+    options: ExtractOptions,
+    reporter: Reporter,
+    began: float,
+    make: Callable[[Sequence[ShardHeader]], int],
+) -> Extraction:
+    """Have the shards of a split made that are not there yet, whatever they are made from.
+
+    Args:
+        header: of any of them.
+        folder: where they are kept.
+        options: which of them are ours.
+        reporter: hears what is kept.
+        began: when the work began, by `time.perf_counter`.
+        make: writes some shards, and says how many images or captions they hold.
+
+    Raises:
+        ArtifactError: when shards are there that were made from something else.
+        And whatever `make` raises.
+    """
     pending, kept = plan(header, folder, options, reporter)
-    began = time.perf_counter()
-    items = make(job, folder, pending, reporter) if pending else 0
-    drop_leftovers(header, folder)
-    size = sum(path.stat().st_size for path in shard_paths(folder, split))
+    items = make(pending) if pending else 0
+    _drop_leftovers(header, folder)
+    size = sum(path.stat().st_size for path in shard_paths(folder, header.split))
     return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
 
 
@@ -146,7 +172,7 @@ def plan(
     return pending, kept
 
 
-def drop_leftovers(header: ShardHeader, folder: Path) -> None:
+def _drop_leftovers(header: ShardHeader, folder: Path) -> None:
     """Delete the split's files of another count of shards, once the new ones are there."""
     for path in _strangers(header, folder):
         path.unlink(missing_ok=True)

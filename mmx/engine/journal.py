@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmx.core.errors import TrainingError
+from mmx.core.present import present
 from mmx.core.record import Record
-from mmx.engine.loader import BatchPlan
 from mmx.engine.position import Position
+from mmx.engine.training_order import BatchPlan
 from mmx.store.atomic import write_json
 from mmx.store.run import RunFolder
 
@@ -20,10 +21,7 @@ def step_line(
 ) -> dict[str, Any]:
     """A line of the log about the steps since the one before it."""
     return {
-        "kind": "step",
-        "stage": stage,
-        "epoch": position.epoch,
-        "step": position.step,
+        **_when("step", stage, position),
         **position.window.means(),
         "lr": dict(rates),
         **({"gauge": dict(gauges)} if gauges else {}),
@@ -41,10 +39,7 @@ def epoch_line(
 ) -> dict[str, Any]:
     """A line of the log about an epoch: its metrics on val, and whether its weights are kept."""
     return {
-        "kind": "epoch",
-        "stage": stage,
-        "epoch": position.epoch,
-        "step": position.step,
+        **_when("epoch", stage, position),
         "val": dict(metrics),
         "best": best,
         "seconds": round(seconds, 3),
@@ -52,9 +47,13 @@ def epoch_line(
     }
 
 
+def _when(kind: str, stage: str, position: Position) -> dict[str, Any]:
+    return {"kind": kind, "stage": stage, "epoch": position.epoch, "step": position.step}
+
+
 def kept_metrics(position: Position, primary_metric: str) -> dict[str, Any]:
     """What metrics.json says of the kept weights."""
-    best = position.best
+    best = present(position.best)
     return {
         "format": "mmx.metrics",
         "version": 1,

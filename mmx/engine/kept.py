@@ -77,13 +77,13 @@ class _Field:
         """[B] -> [B, ..], padded."""
         device = self.values.device
         if self.begins is None or self.lengths is None:
-            return plain(self.values[places.to(device)])
+            return plain(self.values.index_select(0, places.to(device)))
         lengths = self.lengths[places]
         longest = int(lengths.max()) if len(lengths) else 0
         within = torch.arange(longest)
         there = within < lengths[:, None]
         where = (self.begins[places, None] + within).where(there, 0).to(device)
-        found = plain(self.values[where])
+        found = plain(self.values.index_select(0, where.flatten()).unflatten(0, where.shape))
         if bool(there.all()):
             return found
         hidden = ~there.to(device)

@@ -4,7 +4,6 @@ Shapes: N posts, B posts of a batch, W words, K classes.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from mmx.core.batch import Batch
-from mmx.core.errors import DataError, TrainingError
+from mmx.core.errors import TrainingError
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.core.task import Classification, Tagging
 from mmx.engine.evaluation_mode import evaluating
-from mmx.engine.evaluator import PRECISIONS, name_unreadable, read_parts
+from mmx.engine.evaluator import read_parts
+from mmx.engine.precision import autocast
 from mmx.engine.split_data import SplitData
+from mmx.engine.unreadable import unreadable
 from mmx.store.images import ImageError
 
 
@@ -46,13 +48,13 @@ def tag_split(
         DataError: when a picture can no longer be read.
         TrainingError: when a score is not finite; names the post.
     """
-    found: list[TaggedPost | None] = [None] * len(data.records)
+    found: dict[int, TaggedPost] = {}
     for rows, (tags, scores) in _outputs(model, task.decode, data, device, batch_size, precision, reporter):
         _check_finite(scores, rows, data)
         for row, own_tags, own_scores in zip(rows.tolist(), tags.tolist(), scores.tolist(), strict=True):
             words = len(data.records[row].words)
             found[row] = TaggedPost(tuple(own_tags[:words]), tuple(own_scores[:words]))
-    return found
+    return [found[row] for row in range(len(data.records))]
 
 
 def sort_split(
@@ -77,7 +79,7 @@ def sort_split(
             found = torch.empty(len(data.records), probabilities.shape[1])
         found[rows] = probabilities.float().cpu()
     # a copy, since what is made in inference mode cannot be changed by whoever is given it
-    return found.clone()
+    return present(found).clone()
 
 
 def _outputs(
@@ -98,23 +100,15 @@ def _outputs(
         try:
             return data.batch(rows, captions[rows])
         except ImageError as error:
-            name, reason = name_unreadable(data, rows, error)
-            raise DataError(
-                f"'{name}' cannot be read: {reason}. Put it back, or prepare the dataset again."
-            ) from error
+            raise unreadable(data, rows, error) from error
 
     parts = order.split(batch_size)
     with evaluating(model), reporter.progress("reading posts", len(order), "posts") as bar:
         for rows, batch in zip(parts, read_parts(read, parts), strict=True):
-            with _autocast(device, precision):
+            with autocast(device, precision):
                 said = say(model, batch.to(device))
             yield rows, said
             bar.advance(len(rows))
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    kind = PRECISIONS[precision]
-    return nullcontext() if kind is None else torch.autocast(device.type, dtype=kind)
 
 
 def _check_finite(scores: Tensor, rows: Tensor, data: SplitData) -> None:

@@ -15,11 +15,16 @@ from mmx.engine.rows import Rows, gather_rows, join_rows
 class Measuring(Protocol):
     """A module that in training takes in statistics of what it is given, through which no gradient goes."""
 
+    training: bool
+
     def measure(self, features: Tensor) -> Mapping[str, Tensor]:
         """What it is given of a piece -> rows, one a piece, that tell its statistics."""
 
     def take_in(self, rows: Mapping[str, Tensor]) -> None:
         """The rows of all pieces of a batch -> its statistics take in the batch."""
+
+    def train(self, mode: bool = True) -> Any:
+        """As every module."""
 
 
 @contextmanager
@@ -35,7 +40,7 @@ def measured(
         yield
         return
     for module in modules:
-        module.eval()
+        module.train(False)
     try:
         whole, _ = gather_rows(join_rows(list(_listen(modules, read_all))), processes, device)
         for place, module in enumerate(modules):

@@ -1,6 +1,7 @@
 """Pictures on their way into an image encoder: one tensor where they are of one size, else a list."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from mmx.core.view import View
 from mmx.store.shard import MIRRORED
 
-Pixels = Tensor | list[Tensor]
+Pixels: TypeAlias = Tensor | list[Tensor]
 """[B, 3, height, width] uint8, or B times [3, height, width] of different sizes."""
 
 
@@ -17,11 +18,18 @@ def join_pictures(pictures: Sequence[Tensor], view: View) -> Pixels:
     return list(pictures) if view.fit == "within" else torch.stack(list(pictures))
 
 
+def to_device(pixels: Pixels, device: torch.device) -> Pixels:
+    """The same on a device."""
+    return pixels.to(device) if isinstance(pixels, Tensor) else [picture.to(device) for picture in pixels]
+
+
 def encode_pictures(
     encoder: nn.Module, pixels: Pixels, device: torch.device, mirrored: bool
 ) -> dict[str, Tensor]:
-    """What an image encoder gives, and if asked for that of the mirrored pictures as `<field>_mirrored`."""
-    there = pixels.to(device) if isinstance(pixels, Tensor) else [picture.to(device) for picture in pixels]
+    """B pictures -> the fields that an image encoder gives, [B, ..] each, and if asked for those of the
+    mirrored pictures as `<field>_mirrored`.
+    """
+    there = to_device(pixels, device)
     fields = dict(encoder(there))
     if mirrored:
         flipped = there.flip(-1) if isinstance(there, Tensor) else [picture.flip(-1) for picture in there]

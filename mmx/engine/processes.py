@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from mmx.core.errors import DeviceError, MmxError, SaidElsewhere, TrainingError, UsageError
+from mmx.core.errors import DeviceError, MmxError, SaidElsewhere, TrainingError, UsageError, first_line
 from mmx.core.launch import Launch, find_launch
 
 PATIENCE = 300.0
@@ -67,8 +67,9 @@ class Processes:
     def in_turn(self, work: Callable[[], T]) -> T:
         """What the first process does, and then the others, who find what it left on the disk."""
         with self.alone() as mine:
-            found = work() if mine else None
-        return found if self.first else work()
+            if mine:
+                return work()
+        return work()
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -244,7 +245,7 @@ def _meet(launch: Launch, device: torch.device, patience: float) -> None:
             "with torchrun or accelerate launch."
         ) from error
     except RuntimeError as error:
-        said = f"the {launch.processes} processes did not meet ({_first_line(error)})"
+        said = f"the {launch.processes} processes did not meet ({first_line(error)})"
         raise TrainingError(f"{said}. See that all were started, with the same address.") from error
 
 
@@ -258,10 +259,6 @@ def _heard() -> Iterator[None]:
         raise TrainingError(
             f"another process of this training is gone: {how}. Go on from the last saved state with --resume."
         ) from error
-
-
-def _first_line(error: RuntimeError) -> str:
-    return next(iter(str(error).splitlines()), "no more was said")
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mmx.core.errors import DeviceError, UsageError
+from mmx.core.errors import DeviceError, UsageError, first_line
 from mmx.core.network import PATIENCE, answers
 
 # Ray reads these when it is imported; what it says of lost actors and machines goes to standard output else.
@@ -148,7 +148,10 @@ def _speaks_grpc(host: str, port: int) -> bool:
 def _check_same(address: str | None) -> None:
     joined_before = ray.get_runtime_context().gcs_address
     if address not in (None, "auto", joined_before):
-        raise UsageError(f"this process is a part of Ray at '{joined_before}' already, not at '{address}'.")
+        raise UsageError(
+            f"this process is a part of Ray at '{joined_before}' already, not at '{address}'. Leave "
+            "--address out."
+        )
 
 
 def _join(address: str, own: dict) -> None:
@@ -156,7 +159,7 @@ def _join(address: str, own: dict) -> None:
         with _hushed():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except Exception as error:  # a busy machine, for one, on which its processes do not begin in time
-        reason = next(iter(str(error).splitlines()), "it says nothing")
+        reason = first_line(error)
         what = f"joined at '{address}': {reason} {START}" if not own else f"begun on this machine: {reason}"
         raise DeviceError(f"Ray cannot be {what}") from error
     for handler in logging.getLogger("ray.data").handlers:

@@ -1,8 +1,8 @@
 """SplitData: one split as a model reads it, whether from cached features or from pixels and token ids.
 
 Shapes: B images, C captions, L tokens, P patches, F width. Row i is record i of the manifest's split;
-captions are
-numbered through the split, those of record i being `caption_offsets[i] : caption_offsets[i + 1]`.
+captions are numbered through the split, those of record i being
+`caption_offsets[i] : caption_offsets[i + 1]`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ class NumberTexts:
     """
 
     def __init__(self, numbers: Mapping[str, Sequence[Sequence[int]]]) -> None:
-        """Take the numbers of every caption, by Batch field: `token_ids`, `concept_ids` and others."""
+        """Take the numbers of every caption by name: `token_ids`, others of a Batch, or a method's own."""
         self._flat = {
             field: torch.tensor([number for row in rows for number in row], dtype=torch.int64)
             for field, rows in numbers.items()
@@ -220,9 +220,5 @@ class SplitData:
 
     def batch(self, rows: Tensor, captions: Tensor, variants: Sequence[int] | None = None) -> Batch:
         """[B], [C] -> the images and captions asked for, in the order asked for, with their groups."""
-        return Batch(
-            **self.images.read(rows, variants),
-            **self.texts.read(captions),
-            image_group=self.image_group[rows],
-            text_group=self.text_group[captions],
-        )
+        groups = {"image_group": self.image_group[rows], "text_group": self.text_group[captions]}
+        return Batch.of({**self.images.read(rows, variants), **self.texts.read(captions), **groups})

@@ -8,12 +8,12 @@ from torch import nn
 
 from mmx.core.errors import UsageError
 from mmx.core.method import Method, Stage
-from mmx.engine.loader import TrainingOrder
 from mmx.engine.optimizer import rate_scale
 from mmx.engine.parameters import TrainedGroup, find_groups, fixed_names
 from mmx.engine.pieces import Cut, cut_batches
 from mmx.engine.processes import SINGLE, Processes
 from mmx.engine.split_data import SplitData
+from mmx.engine.training_order import TrainingOrder
 
 
 @dataclass(frozen=True)

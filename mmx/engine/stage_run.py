@@ -92,9 +92,10 @@ class StageRun:
     def apply_gradients(self, grad_norm: float) -> bool:
         """Clip, step and average; whether the gradient was clipped."""
         limit = self.stage.clip_norm
-        clipped = limit is not None and grad_norm > limit
-        if clipped:
+        clipped = False
+        if limit is not None and grad_norm > limit:
             torch._foreach_mul_(self._gradients(), limit / grad_norm)
+            clipped = True
         self.optimizer.step()
         if self.average is not None:
             self.average.update()

@@ -7,10 +7,9 @@ Of several processes all compute and decide the same; the first one alone measur
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import nn
 
 from mmx.core.errors import Interrupted, ResourceError, TrainingError
 from mmx.core.method import Method
+from mmx.core.present import present
 from mmx.core.reporter import Progress, Reporter
 from mmx.engine.journal import epoch_line, kept_metrics, report_divergence, step_line
 from mmx.engine.loader import Pieces, read_ahead
@@ -29,45 +29,8 @@ from mmx.engine.split_data import SplitData
 from mmx.engine.stage_plan import StagePlan, plan_stages
 from mmx.engine.stage_run import StageRun, open_accelerator
 from mmx.engine.stopping import StopRequest, stop_requests
+from mmx.engine.train_options import TrainOptions, TrainResult, Validate
 from mmx.store.run import RunFolder
-
-CPU = torch.device("cpu")
-
-Validate = Callable[[nn.Module], dict[str, float]]
-"""The model, in evaluation mode -> its metrics on val."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train, as far as the method does not say."""
-
-    seed: int = 0
-    device: torch.device = CPU
-    precision: str = "fp32"
-    metric: str | None = None
-    """What weights are selected by on val; None for the task's own metric."""
-    workers: int | None = None
-    """Processes that decode pictures; None takes the cores less one."""
-    chunk: int | None = None
-    """Images of a batch that are held at a time with what their gradient needs; None holds all of them."""
-    log_every: int = 10
-    """Steps between two lines of the log."""
-    save_steps: int | None = None
-    """Steps between two saved states, besides the one after each epoch."""
-    save_seconds: float = 600.0
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training gave: where the weights are, when they were best, and what they reach on val."""
-
-    run: Path
-    stage: str
-    epoch: int
-    step: int
-    metrics: dict[str, float]
-    steps: int
-    seconds: float
 
 
 def train(
@@ -140,7 +103,7 @@ class _Training:
             while self.position.stage < len(self.plans):
                 self._run_stage(opened or self._open_stage(self.position), bar)
                 opened = None
-        best, position = self.position.best, self.position
+        best, position = present(self.position.best), self.position
         return TrainResult(
             self.run.path, best.stage, best.epoch, best.step, best.metrics, position.step, position.seconds
         )
@@ -191,7 +154,8 @@ class _Training:
                 position.best = Best(stage.stage.name, position.epoch, position.step, metrics)
                 with self.processes.alone() as mine:
                     if mine:
-                        self.run.write_best(self.model, kept_metrics(position, self.metric_name))
+                        kept = kept_metrics(position, self.metric_name)
+                        self.run.write_weights(self.model.state_dict(), kept)
         stage.set_modes()
         position.plateau.update(metric, stage.stage.schedule)
         self._log_epoch(stage, metrics, best, time.monotonic() - begun)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.core.settings import setting
 from mmx.heads.nearest_mean import class_means
 from mmx.heads.zero_shot import SCALE
@@ -36,7 +37,7 @@ def firmness(features: Tensor, labels: Tensor, texts: Tensor) -> Tensor:
 
 def fit(settings: HeldSettings, episode: Episode) -> Fitted:
     """The weights after the last step."""
-    texts = episode.texts.prototypes(episode.classes)
+    texts = present(episode.texts).prototypes(episode.classes)
     held = firmness(episode.features, episode.labels, texts)
     weights = texts.clone().requires_grad_()
     optimizer = torch.optim.SGD([weights], lr=settings.lr, momentum=0.9)

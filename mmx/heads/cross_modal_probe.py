@@ -4,13 +4,13 @@ Source: Lin et al. 2023 ("Multimodality helps unimodality"): half of what is lea
 weights start at the class texts, and the mean with these is tried too (WiSE-FT, Wortsman et al. 2022).
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.heads._descent import descend
+from mmx.heads._linear import score
 from mmx.heads.zero_shot import SCALE
 from mmx.tasks.selection import choose
 
@@ -20,7 +20,8 @@ MIXES = (1.0, 0.5)
 
 def fit(settings: ShotSettings, episode: Episode) -> Fitted:
     """The weights whose pull and mix are best on val."""
-    texts, start = episode.texts, SCALE * episode.texts.prototypes(episode.classes)
+    texts = present(episode.texts)
+    start = SCALE * texts.prototypes(episode.classes)
     features = torch.cat([episode.features, texts.features])
     labels = torch.cat([episode.labels, texts.labels])
     halves = [torch.full((len(part),), 0.5 / len(part)) for part in (episode.labels, texts.labels)]
@@ -35,11 +36,6 @@ def fit(settings: ShotSettings, episode: Episode) -> Fitted:
 
     pull, mix, weights, biases = choose(candidates, logits, episode.val_labels)
     return Fitted({"weight": weights, "bias": biases}, {"pull": pull, "mix": mix})
-
-
-def score(settings: ShotSettings, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """[B, F] -> x . w_c + b_c, [B, C]."""
-    return features @ tensors["weight"].T + tensors["bias"]
 
 
 CLASSIFIER = Classifier(

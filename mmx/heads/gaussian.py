@@ -7,12 +7,11 @@ shots about their class means, with N - 1 in its denominator:
     P = F ((N - 1) S + tr(S) I)^-1        w_c = P m_c        b_c = -1/2 m_c . P m_c
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from mmx.core.classifier import NO_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.heads._linear import score
 from mmx.heads.nearest_mean import class_means
 from mmx.heads.zero_shot import SCALE
 from mmx.tasks.selection import choose
@@ -48,11 +47,6 @@ def fit(settings: ShotSettings, episode: Episode) -> Fitted:
     balance = choose(BALANCES, lambda balance: known + balance * gaussian, episode.val_labels)
     tensors = {"weight": zero_shot + balance * weights, "bias": balance * biases}
     return Fitted(tensors, {"balance": balance})
-
-
-def score(settings: ShotSettings, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """[B, F] -> x . w_c + b_c, [B, C]."""
-    return features @ tensors["weight"].T + tensors["bias"]
 
 
 CLASSIFIER = Classifier(

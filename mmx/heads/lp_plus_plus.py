@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.core.settings import setting
 from mmx.heads.nearest_mean import class_means
 from mmx.tasks.selection import choose
@@ -32,7 +33,7 @@ class BlendSettings(ShotSettings):
 
 def fit(settings: BlendSettings, episode: Episode) -> Fitted:
     """The weights and blends of the step that is best on val."""
-    texts = episode.texts.prototypes(episode.classes)
+    texts = present(episode.texts).prototypes(episode.classes)
 
     def logits(found: tuple[int, Tensor, Tensor]) -> Tensor:
         return _logits(episode.val_features, found[1], found[2], texts)

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmx.core.classifier import NO_TEXTS, Classifier, Episode, Fitted, ShotSettings
-
-SCALE = 100.0
+from mmx.heads.zero_shot import SCALE
 
 
 def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:

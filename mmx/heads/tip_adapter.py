@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.heads.zero_shot import SCALE
 from mmx.tasks.selection import choose
 
@@ -21,7 +22,7 @@ AMOUNTS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0)
 
 def fit(settings: ShotSettings, episode: Episode) -> Fitted:
     """The shots themselves; amount and sharpness are chosen on val, where 0 leaves zero-shot alone."""
-    texts = episode.texts.prototypes(episode.classes)
+    texts = present(episode.texts).prototypes(episode.classes)
     return settle(episode, texts, episode.features)
 
 

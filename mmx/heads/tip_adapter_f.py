@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.core.settings import setting
 from mmx.heads.tip_adapter import look_up, score, settle
 from mmx.heads.zero_shot import SCALE
@@ -33,7 +34,7 @@ class TunedCacheSettings(ShotSettings):
 
 def fit(settings: TunedCacheSettings, episode: Episode) -> Fitted:
     """The keys of the epoch that is best on val, then amount and sharpness as in tip-adapter."""
-    texts = episode.texts.prototypes(episode.classes)
+    texts = present(episode.texts).prototypes(episode.classes)
     values = one_hot(episode.labels, episode.classes).float()
     known = SCALE * episode.val_features @ texts.T
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmx.core.classifier import SHARED_TEXTS, Classifier, Episode, Fitted, ShotSettings
+from mmx.core.present import present
 
 SCALE = 100.0
 """Factor of cosines, at which CLIP's towers were trained."""
@@ -15,7 +16,7 @@ SCALE = 100.0
 
 def fit(settings: ShotSettings, episode: Episode) -> Fitted:
     """The class texts are all there is."""
-    return Fitted({"texts": episode.texts.prototypes(episode.classes)})
+    return Fitted({"texts": present(episode.texts).prototypes(episode.classes)})
 
 
 def score(settings: ShotSettings, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:

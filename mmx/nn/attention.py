@@ -1,19 +1,34 @@
 """Multi-head attention over padded sequences, and the pre-norm transformer block made of it.
 
 Source: arXiv 1706.03762, section 3.2; the norm before each sublayer is that of arXiv 2002.04745.
-Shapes: B items, Q queries, K keys, D width, H heads.
+Shapes: B items, Q queries, K keys, D width, H heads, W width of a head.
 """
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmx.nn.sparse_attention import Pattern
+from mmx.nn.precision import at_least_float32
 
 SHORT = 64
 """On a CPU, up to so many keys are attended to by plain products: both ways together they take 0.9 of the
 fused kernel's time in float32, and 0.3 of it in bfloat16, at 36 keys.
 """
+EXPANSION = 4
+"""How many times as wide a block is between its two last layers."""
+
+
+class Pattern(Protocol):
+    """Which keys a query looks at."""
+
+    @property
+    def dense_rows(self) -> int:
+        """So many first queries look at every key."""
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor, dropout: float) -> Tensor:
+        """[B, H, K, W] three times, [B, K] bool -> [B, H, K, W]; weights of what is not looked at are 0."""
 
 
 class MultiHeadAttention(nn.Module):
@@ -54,12 +69,10 @@ class MultiHeadAttention(nn.Module):
             )
         return gathered.transpose(1, 2).flatten(2)
 
-    def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
-        """[B, Q, D], [B, K, D], [B, K] bool -> [B, H, Q, K]: how much each head of a query looks at a key."""
-        return self.compare(self.query(queries), self.key(keys), key_mask)
-
     def compare(self, query: Tensor, key: Tensor, key_mask: Tensor) -> Tensor:
-        """The same of what those two layers gave."""
+        """What two of them gave: [B, Q, D], [B, K, D], and [B, K] bool -> [B, H, Q, K]: how much each head of
+        a query looks at a key.
+        """
         return _look(self._split(query), self._split(key), key_mask)
 
     def _split(self, values: Tensor) -> Tensor:
@@ -69,8 +82,7 @@ class MultiHeadAttention(nn.Module):
 
 def _look(query: Tensor, key: Tensor, key_mask: Tensor) -> Tensor:
     """[B, H, Q, W], [B, H, K, W], [B, K] bool -> weights [B, H, Q, K], at least float32."""
-    agreement = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
-    agreement = agreement.to(torch.promote_types(agreement.dtype, torch.float32))
+    agreement = at_least_float32(query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5)
     return agreement.masked_fill(~key_mask[:, None, None, :], -torch.inf).softmax(dim=-1)
 
 
@@ -78,7 +90,7 @@ class SelfAttentionBlock(nn.Module):
     """A pre-norm transformer block.
 
     y = x + attention(LN(x))
-    z = y + W2 GELU(W1 LN(y))        W1 widens four times
+    z = y + W2 GELU(W1 LN(y))
     """
 
     def __init__(
@@ -86,15 +98,14 @@ class SelfAttentionBlock(nn.Module):
         width: int,
         heads: int,
         dropout: float = 0.0,
-        expansion: int = 4,
         pattern: Pattern | None = None,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = MultiHeadAttention(width, heads, dropout, pattern)
         self.feedforward_norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, expansion * width)
-        self.narrow = nn.Linear(expansion * width, width)
+        self.widen = nn.Linear(width, EXPANSION * width)
+        self.narrow = nn.Linear(EXPANSION * width, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, keep: int | None = None) -> Tensor:

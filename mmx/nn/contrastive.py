@@ -4,8 +4,18 @@ Source: arXiv 2103.00020, section 2.3, with a target spread evenly over several 
 Shapes: B images, C captions.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+
+def scale_of(log_scale: Tensor, least_temperature: float, training: bool) -> Tensor:
+    """A logarithm -> 1 / temperature; in training one that is learned is first put back within its limit."""
+    if training and log_scale.requires_grad:
+        # In place, so that the gradient stays alive at the limit.
+        log_scale.data.clamp_(max=-math.log(least_temperature))
+    return log_scale.exp()
 
 
 def positive_pairs(image_group: Tensor, text_group: Tensor) -> Tensor:
@@ -20,7 +30,10 @@ def contrastive_loss(logits: Tensor, positive: Tensor) -> Tensor:
 
     A row without a positive asks nothing of anybody and is left out.
     """
-    return (_one_way(logits, positive) + _one_way(logits.T, positive.T)) / 2
+    # log softmax_j = logit_j - log sum exp: but for those sums, either direction needs positive scores alone.
+    right, count = torch.where(positive, logits, 0.0), positive.to(logits.dtype)
+    rows = _one_way(logits, right.sum(dim=1), count.sum(dim=1))
+    return (rows + _one_way(logits.T, right.sum(dim=0), count.sum(dim=0))) / 2
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -28,9 +41,6 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
-def _one_way(logits: Tensor, positive: Tensor) -> Tensor:
-    count = positive.sum(dim=-1)
-    targets = positive / count.clamp(min=1)[:, None]
-    asked = (count > 0).to(logits.dtype)
-    losses = soft_cross_entropy(logits, targets.to(logits.dtype))
-    return (losses * asked).sum() / torch.clamp(asked.sum(), min=1)
+def _one_way(logits: Tensor, right: Tensor, count: Tensor) -> Tensor:
+    losses = logits.logsumexp(dim=1) - right / count.clamp(min=1)
+    return losses.where(count > 0, 0.0).sum() / torch.clamp((count > 0).sum(), min=1)

@@ -26,6 +26,10 @@ class FeatureScaling(nn.Module):
     Unlike a batch norm it learns nothing and settles, so that training and evaluation see the same features.
     """
 
+    seen: Tensor
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, width: int, power: float) -> None:
         super().__init__()
         self.power = power

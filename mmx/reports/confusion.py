@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmx.reports.curves import FAINT, INK, save_figure
-from mmx.reports.lettering import printable
+from mmx.reports.lettering import FAINT, INK, printable
+from mmx.reports.plots import save_figure, take_frame_off
 
 CELL, LEAST, MOST = 0.22, 3.2, 22.0
 """Inches of a class, and of the matrix."""
@@ -39,9 +39,8 @@ def draw_confusion(title: str, names: Sequence[str], confusion: Tensor, out_path
         for row, column in confusion.nonzero().tolist():
             colour = "white" if shares[row, column] > 0.55 else INK
             count = int(confusion[row, column])
-            panel.text(column, row, count, ha="center", va="center", fontsize=6, color=colour)
-    for place in ("top", "right", "left", "bottom"):
-        panel.spines[place].set_visible(False)
+            panel.text(column, row, str(count), ha="center", va="center", fontsize=6, color=colour)
+    take_frame_off(panel)
     save_figure(figure, out_path)
 
 

@@ -12,24 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmx.core.errors import ArtifactError
-from mmx.store.atomic import atomic_file
+from mmx.reports.lettering import FAINT, INK
+from mmx.reports.plots import GRID, save_figure, take_frame_off
 
-INK, FAINT, GRID = "#1c1c1e", "#77777c", "#e3e3e0"
 COLOURS = ("#2f6db5", "#d1752a", "#3c8f5a", "#a3478f", "#8a6d3b", "#4aa3a3")
 PANEL = (5.2, 3.6)
-DOTS_PER_INCH = 130
 KINDS = ("step", "epoch")
+RSUM = "val/rsum"
 NOT_CURVES = {"kind", "step", "epoch", "stage", "seconds", "val_seconds", "best"}
 
 
-def draw_curves(log_path: Path, out_path: Path, metric: str | None = None) -> None:
-    """Draw the log of a run as PNG: loss (nats), val, rates and what else the method gauges, with a line
-    where a stage begins.
+def draw_curves(log_path: Path, out_path: Path) -> None:
+    """Draw the log of a run as PNG: loss (nats), of val `rsum` or else all, rates and what else the method
+    gauges, with a line where a stage begins.
 
     Args:
         log_path: a `log.jsonl`; a last line cut short by a kill is left out.
         out_path: where the picture goes.
-        metric: the val metric drawn; `rsum` where there is one, else all of them.
 
     Raises:
         ArtifactError: when the log is absent, broken, or holds no step and no epoch.
@@ -40,9 +39,10 @@ def draw_curves(log_path: Path, out_path: Path, metric: str | None = None) -> No
     epochs = [line for line in lines if line["kind"] == "epoch"]
     if not steps and not epochs:
         raise ArtifactError(f"'{log_path}' holds no step and no epoch to draw. Train at least one epoch.")
+    val = series(epochs, lambda name: name.startswith("val/"))
     drawn = {
         "loss": series(steps, lambda name: not name.startswith(("lr/", "gauge/"))),
-        "val": _chosen(series(epochs, lambda name: name.startswith("val/")), metric),
+        "val": {RSUM: val[RSUM]} if RSUM in val else val,
         "learning rate": series(steps, lambda name: name.startswith("lr/")),
     }
     gauges = series(steps, lambda name: name.startswith("gauge/"))
@@ -114,11 +114,6 @@ def _flat(line: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _chosen(val: Mapping[str, Any], metric: str | None) -> Mapping[str, Any]:
-    name = f"val/{metric or 'rsum'}"
-    return {name: val[name]} if name in val else val
-
-
 def _draw_panel(
     panel: Axes, title: str, curves: Mapping[str, Any], starts: Sequence[tuple[float, str]]
 ) -> None:
@@ -146,20 +141,8 @@ def _draw_panel(
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     panel.tick_params(labelsize=9, colors=FAINT)
     panel.grid(color=GRID, linewidth=0.7)
-    panel.set_axisbelow(True)
-    for side in ("top", "right", "left", "bottom"):
-        panel.spines[side].set_visible(False)
+    take_frame_off(panel)
 
 
 def _short(name: str) -> str:
     return name.removeprefix("loss/").removeprefix("lr/").removeprefix("val/")
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG.
-
-    Raises:
-        ResourceError: when the disk is full or closed; the old file stays as it was.
-    """
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")

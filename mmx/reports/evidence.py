@@ -31,6 +31,11 @@ class Word:
     """The model does not know it, and reads it as any other such word."""
 
     @property
+    def name(self) -> str:
+        """The word as it is shown."""
+        return f"{self.text} (unknown)" if self.unknown else self.text
+
+    @property
     def weight(self) -> float:
         """Its weights together."""
         return math.fsum(self.weights)
@@ -66,7 +71,7 @@ class Evidence:
         if len(looking) < 2:
             return None
         above_diagonal = numpy.triu_indices(len(looking), k=1)
-        return float(numpy.corrcoef(looking)[above_diagonal].mean())
+        return float(numpy.asarray(numpy.corrcoef(looking))[above_diagonal].mean())
 
     @property
     def contrast(self) -> float | None:
@@ -112,7 +117,7 @@ class Evidence:
         return tuple(math.fsum(column) for column in columns)
 
     def as_document(self) -> dict[str, Any]:
-        """For JSON; documented in README."""
+        """For JSON; documented in docs/json.md."""
         return {
             "rank": self.rank,
             "id": self.id,

@@ -1,12 +1,8 @@
 """Evidence as one HTML file: point at a word, and the regions that it met stand out on the photo.
 
-Nothing is fetched: photos, style and script are in the file, and its policy forbids all else. Every text goes
-through `html.escape`, and the numbers through JSON.
+Photos, style and script are in the file. Every text is escaped, and the numbers go through JSON.
 """
 
-import base64
-import html
-import io
 import json
 from collections.abc import Sequence
 
@@ -14,6 +10,7 @@ from PIL import Image
 
 from mmx.reports.evidence import Evidence, Word, shades
 from mmx.reports.evidence_sheet import MARK
+from mmx.reports.html_page import as_source, as_text, write_html
 
 LONGEST = (960, 720)
 """A photo is embedded no larger than this."""
@@ -87,18 +84,12 @@ HINT = "Point at a word, or choose one."
 def write_page(title: str, parts: Sequence[tuple[Evidence, str, Sequence[str]]]) -> str:
     """The page of some evidences, each with its subtitle and with lines that say how to read it."""
     sections = "\n".join(_section(number, *part) for number, part in enumerate(parts))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{_text(title)}</h1>\n{sections}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    return write_html(title, STYLE, sections, POLICY, SCRIPT)
 
 
 def _section(number: int, evidence: Evidence, subtitle: str, notes: Sequence[str]) -> str:
     buttons = " ".join(
-        f'<button type="button" class="{word.kind}" aria-pressed="false">{_text(_name(word))}</button>'
+        f'<button type="button" class="{word.kind}" aria-pressed="false">{as_text(word.name)}</button>'
         for word in evidence.words
     )
     data = {
@@ -110,9 +101,9 @@ def _section(number: int, evidence: Evidence, subtitle: str, notes: Sequence[str
         "mark": MARK,
         "mask": f"seen-{number}",
     }
-    lines = "\n".join(f"<p>{_text(line)}</p>" for line in notes)
+    lines = "\n".join(f"<p>{as_text(line)}</p>" for line in notes)
     return (
-        f'<section>\n<h2>{_text(evidence.caption)}</h2>\n<p class="faint">{_text(subtitle)}</p>\n'
+        f'<section>\n<h2>{as_text(evidence.caption)}</h2>\n<p class="faint">{as_text(subtitle)}</p>\n'
         f'<p class="words">{buttons}</p>\n{_figure(evidence)}\n{lines}\n'
         f'<script type="application/json">{_json(data)}</script>\n</section>'
     )
@@ -121,33 +112,21 @@ def _section(number: int, evidence: Evidence, subtitle: str, notes: Sequence[str
 def _figure(evidence: Evidence) -> str:
     said = f'<p class="said faint">{HINT}</p>'
     if isinstance(evidence.picture, str):
-        return f"<p>no picture: {_text(evidence.picture)}</p>\n<svg hidden></svg>\n{said}"
+        return f"<p>no picture: {as_text(evidence.picture)}</p>\n<svg hidden></svg>\n{said}"
     picture = evidence.picture.copy()
     picture.thumbnail(LONGEST, Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=QUALITY)
-    source = base64.b64encode(file.getvalue()).decode("ascii")
     return (
-        f'<figure><img alt="{_text(evidence.id)}" width="{picture.width}" height="{picture.height}" '
-        f'src="data:image/jpeg;base64,{source}">'
+        f'<figure><img alt="{as_text(evidence.id)}" width="{picture.width}" height="{picture.height}" '
+        f'src="{as_source(picture, QUALITY)}">'
         f'<svg viewBox="0 0 1 1" preserveAspectRatio="none"></svg></figure>\n{said}'
     )
-
-
-def _name(word: Word) -> str:
-    return f"{word.text} (unknown)" if word.unknown else word.text
 
 
 def _said(word: Word, adds_up: bool) -> str:
     """What stands under the photo while a word is pointed at."""
     part = f": {word.weight:+.4f} of the score" if adds_up else ""
     flat = "" if any(shades(word.weights)) else " (met all regions alike)"
-    return f"{_name(word)}{part}{flat}"
-
-
-def _text(text: str) -> str:
-    """Text for the page: no mark-up, and no half letters that UTF-8 has no bytes for."""
-    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
+    return f"{word.name}{part}{flat}"
 
 
 def _json(data: object) -> str:

@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mmx.reports.evidence import Box, Evidence, Word, shades
 from mmx.reports.lettering import FAINT, FRAME, INK, MISSING, PAPER, font, wrap
@@ -134,8 +134,8 @@ def _draw_words(
         row, column = divmod(number, columns)
         corner = (MARGIN + column * step, top + row * (panel[1] + under + GUTTER))
         _draw_panel(sheet, draw, evidence, word.weights, corner, panel)
-        name = f"{word.text} (unknown)" if word.unknown else word.text
-        _write_under(draw, name, f"{word.weight:+.3f}" if evidence.adds_up else "", corner, panel, letters)
+        weight = f"{word.weight:+.3f}" if evidence.adds_up else ""
+        _write_under(draw, word.name, weight, corner, panel, letters)
 
 
 def _draw_panel(
@@ -177,5 +177,5 @@ def _write_under(
 
 
 @functools.cache
-def _number(letters: int):  # noqa: ANN202
+def _number(letters: int) -> ImageFont.FreeTypeFont:
     return font(min(letters, 18) - 2)

@@ -1,22 +1,17 @@
 """Captions with the pictures ranked first for them as one HTML file, right ones and wrong ones framed.
 
-Nothing is fetched: pictures and style are in the file, and its policy forbids all else, scripts too. Right
-and wrong are told by a sign as well as by colour.
+Right and wrong are told by a sign as well as by colour.
 """
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from mmx.reports.lettering import printable
+from mmx.reports.html_page import as_source, as_text, write_html
 
 SIZE, QUALITY = (176, 264), 85
 """Twice what is shown, for fine screens."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f7f7f5; color: #1c1c1e; font: 15px/1.45 system-ui, sans-serif; }
@@ -70,14 +65,7 @@ def gallery_page(title: str, subtitle: str, queries: Sequence[Query]) -> str:
     """The page of some queries."""
     sections = "\n".join(map(_section, queries))
     nothing = "" if queries else '<p class="faint">No caption has a right answer.</p>\n'
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{_text(title)}</h1>\n<p class="faint">{_text(subtitle)}</p>\n'
-        f"{nothing}{sections}\n</main>\n</body>\n</html>\n"
-    )
+    return write_html(title, STYLE, f'<p class="faint">{as_text(subtitle)}</p>\n{nothing}{sections}')
 
 
 def _section(query: Query) -> str:
@@ -86,7 +74,7 @@ def _section(query: Query) -> str:
     own = _image(query.picture, "asked for")
     asked = f'<figure class="asked">{own}<figcaption>asked for</figcaption></figure>'
     return (
-        f"<section><h2>{_text(query.caption)}</h2>"
+        f"<section><h2>{as_text(query.caption)}</h2>"
         f'<p class="faint">{many}, the first at place {query.rank:,}{precision}</p>'
         f'<div class="row">{asked}{"".join(map(_ranked, query.ranked))}</div></section>'
     )
@@ -102,14 +90,7 @@ def _ranked(hit: Ranked) -> str:
 
 def _image(picture: Picture, name: str) -> str:
     if isinstance(picture, str):
-        return f'<div class="none">{_text(picture)}</div>'
-    buffer = io.BytesIO()
+        return f'<div class="none">{as_text(picture)}</div>'
     small = picture.convert("RGB")
     small.thumbnail(SIZE)
-    small.save(buffer, "JPEG", quality=QUALITY)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{_text(name)}" title="{_text(name)}" src="data:image/jpeg;base64,{data}">'
-
-
-def _text(words: str) -> str:
-    return html.escape(printable(words))
+    return f'<img alt="{as_text(name)}" title="{as_text(name)}" src="{as_source(small, QUALITY)}">'

@@ -1,20 +1,11 @@
-"""Hits as one HTML file: photos, ranks, scores and paths, to keep or to send.
+"""Hits as one HTML file: photos, ranks, scores and paths, to keep or to send."""
 
-Nothing is fetched: photos and style are in the file, and its policy forbids all else, scripts too.
-"""
-
-import base64
-import html
-import io
 from collections.abc import Sequence
 
-from PIL import Image
-
 from mmx.reports.contact_sheet import Cell
-from mmx.reports.lettering import printable
+from mmx.reports.html_page import as_source, as_text, write_html
 
 LONGEST, QUALITY = (480, 480), 82
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f7f7f5; color: #1c1c1e; font: 16px/1.45 system-ui, sans-serif; }
@@ -37,35 +28,19 @@ def write_hits_page(title: str, subtitle: str, cells: Sequence[Cell], paths: Seq
     """The page of some hits, with the path of each."""
     items = "\n".join(_item(cell, path) for cell, path in zip(cells, paths, strict=False))
     nothing = "" if cells else '<p class="faint">Nothing was found.</p>\n'
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{_text(title)}</h1>\n<p class="faint">{_text(subtitle)}</p>\n'
-        f"{nothing}<ol>\n{items}\n</ol>\n</main>\n</body>\n</html>\n"
-    )
+    about = f'<p class="faint">{as_text(subtitle)}</p>'
+    return write_html(title, STYLE, f"{about}\n{nothing}<ol>\n{items}\n</ol>")
 
 
 def _item(cell: Cell, path: str) -> str:
     if isinstance(cell.picture, str):
-        inside = f"<p>no picture<br>{_text(cell.picture)}</p>"
+        inside = f"<p>no picture<br>{as_text(cell.picture)}</p>"
     else:
-        inside = f'<img alt="{_text(cell.caption)}" src="data:image/jpeg;base64,{_jpeg(cell.picture)}">'
+        small = cell.picture.copy()
+        small.thumbnail(LONGEST)
+        inside = f'<img alt="{as_text(cell.caption)}" src="{as_source(small, QUALITY)}">'
     return (
         f'<li><figure><div class="frame">{inside}</div><figcaption>'
         f'<p class="head"><b>{cell.rank}</b><span class="faint">{cell.score:.3f}</span></p>'
-        f'<p>{_text(cell.caption)}</p><p class="faint">{_text(path)}</p></figcaption></figure></li>'
+        f'<p>{as_text(cell.caption)}</p><p class="faint">{as_text(path)}</p></figcaption></figure></li>'
     )
-
-
-def _jpeg(picture: Image.Image) -> str:
-    small = picture.copy()
-    small.thumbnail(LONGEST)
-    held = io.BytesIO()
-    small.save(held, "JPEG", quality=QUALITY)
-    return base64.b64encode(held.getvalue()).decode("ascii")
-
-
-def _text(text: str) -> str:
-    return html.escape(printable(text))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+from mmx.core.present import present
+
 # Its letters alone are wanted: to import it takes longer than to draw a sheet.
-FONTS = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
+FONTS = Path(present(present(find_spec("matplotlib")).origin)).parent / "mpl-data" / "fonts" / "ttf"
 MAX_LETTERS = 2000
 """Words beyond this are not even measured: no line on a sheet is that long."""
 

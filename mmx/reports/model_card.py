@@ -6,8 +6,8 @@ from pathlib import PurePath
 from typing import Any
 
 UNKNOWN = "unknown"
-MOST_WORDS = 400
-"""Letters of a command that are shown."""
+MOST_LETTERS = 400
+"""Of a command that is shown."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ def command_of(argv: Sequence[str] | None) -> str:
     if not argv:
         return ""
     words = ["mmx", *(PurePath(word).name if word.startswith(("/", "~")) else word for word in argv[1:])]
-    return " ".join(words)[:MOST_WORDS]
+    return " ".join(words)[:MOST_LETTERS]
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:
-    tables = [_table(f"{split}", found) for split, found in _by_split(metrics).items()]
+    tables = [_table(split, found) for split, found in _by_split(metrics).items()]
     return "\n\n".join(tables) or f"{UNKNOWN.capitalize()}: nothing is on record."
 
 

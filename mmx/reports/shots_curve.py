@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from mmx.reports.curves import FAINT, GRID, INK, save_figure
-from mmx.reports.lettering import printable
+from mmx.reports.lettering import FAINT, INK, printable
+from mmx.reports.plots import GRID, save_figure, take_frame_off
 
 COLOURS = (
     "#2f6db5", "#d1752a", "#3c8f5a", "#a3478f", "#8a6d3b", "#4aa3a3", "#b0483f", "#6a6ad0", "#7a8a2f",
@@ -53,9 +53,7 @@ def draw_shots_curve(
     else:
         _draw_lines(panel, lines, colours, strong, shots)
     panel.tick_params(labelsize=9, colors=FAINT, length=0)
-    panel.set_axisbelow(True)
-    for side in ("top", "right", "left", "bottom"):
-        panel.spines[side].set_visible(False)
+    take_frame_off(panel)
     save_figure(figure, out_path)
 
 

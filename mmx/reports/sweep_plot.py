@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mmx.reports.curves import DOTS_PER_INCH, FAINT, GRID, INK
-from mmx.store.atomic import atomic_file
+from mmx.reports.lettering import FAINT, INK
+from mmx.reports.plots import GRID, save_figure, take_frame_off
 
 SIZE = (6.4, 4.0)
 
@@ -26,8 +26,8 @@ def draw_sweep(
     places = range(len(values))
     best = max(places, key=values.__getitem__)
     panel.plot(places, values, color=INK, linewidth=1.6, marker="o", markersize=5)
-    if all(deviation is not None for _, deviation in found.values()):
-        spread = [deviation for _, deviation in found.values()]
+    spread = [deviation for _, deviation in found.values() if deviation is not None]
+    if len(spread) == len(found):
         panel.errorbar(places, values, yerr=spread, fmt="none", ecolor=INK, elinewidth=1.0, capsize=4)
     panel.plot([best], [values[best]], color="#d1752a", marker="o", markersize=9)
     for place, value in zip(places, values, strict=True):
@@ -43,8 +43,5 @@ def draw_sweep(
     panel.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     panel.tick_params(labelsize=9, colors=FAINT)
     panel.grid(color=GRID, linewidth=0.7)
-    panel.set_axisbelow(True)
-    for side in ("top", "right", "left", "bottom"):
-        panel.spines[side].set_visible(False)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+    take_frame_off(panel)
+    save_figure(figure, path)

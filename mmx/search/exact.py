@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.search.query import directionless
 
 QUERIES_AT_ONCE = 256
 SPARE = 6
@@ -51,7 +52,7 @@ def top_k(
 
 
 def check_queries(queries: Tensor, gallery: Tensor, k: int, names: Sequence[str] | None = None) -> Tensor:
-    """The queries in float32, if so many hits can be looked for with them.
+    """[Q, D], [N, D] -> the queries [Q, D] float32, if k hits can be looked for with them.
 
     Raises:
         UsageError: when k is negative, or a query is zero or holds NaN or infinity.
@@ -74,9 +75,7 @@ def _refuse_directionless(queries: Tensor, names: Sequence[str] | None) -> None:
     bad = (~(lengths.isfinite() & (lengths > 0))).nonzero()
     if len(bad):
         row = int(bad[0])
-        name = names[row] if names else f"number {row}"
-        fault = "is zero" if lengths[row] == 0 else "holds NaN or infinity"
-        raise UsageError(f"the vector of query '{name}' {fault}, so nothing is near it. Ask in other words.")
+        raise directionless(names[row] if names else f"number {row}", float(lengths[row]))
 
 
 def _top_k_of_some(queries: Tensor, gallery: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
@@ -103,15 +102,17 @@ def _candidates(queries: Tensor, gallery: Tensor, kept: int, block: int) -> tupl
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
     for start in range(0, len(gallery), block):
         fresh = queries @ _as_queries(gallery[start : start + block], queries).T
-        fresh_scores, fresh_rows = _top_of_block(fresh, min(kept, fresh.shape[1]))
+        fresh_scores, fresh_rows = greatest(fresh, min(kept, fresh.shape[1]))
         scores, rows = torch.cat([scores, fresh_scores], dim=1), torch.cat([rows, fresh_rows + start], dim=1)
         scores, order = scores.topk(min(kept, scores.shape[1]), dim=1)
         rows = rows.gather(1, order)
     return scores, rows
 
 
-def _top_of_block(scores: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    """[Q, block] -> the `kept` greatest and their places; the best chunks are found first."""
+def greatest(scores: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """[Q, N] -> the `kept` greatest of each row, falling, and their places [Q, kept]; the best chunks are
+    found first.
+    """
     chunks = scores.shape[1] // CHUNK
     if chunks <= kept:
         return scores.topk(kept, dim=1)

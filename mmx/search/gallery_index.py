@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.present import present
 from mmx.search.approximate import Compressed
 from mmx.search.nearest import nearest, nearest_rows
 from mmx.search.where import rows_where
@@ -26,11 +27,17 @@ class GalleryIndex(Protocol):
     take is the index's own affair.
     """
 
-    source: str
-    """What was encoded: a folder, or a corpus with its split."""
-    fingerprint: str
-    """Of what encoded it."""
-    unreadable: Sequence[Entry]
+    @property
+    def source(self) -> str:
+        """What was encoded: a folder, or a corpus with its split."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what encoded it."""
+
+    @property
+    def unreadable(self) -> Sequence[Entry]:
+        """Pictures without a vector."""
 
     def __len__(self) -> int:
         """Pictures that can be found."""
@@ -95,7 +102,7 @@ class LocalIndex:
 
     def where(self, condition: str) -> Tensor:
         """[N] bool."""
-        return rows_where(self.columns(), condition)
+        return rows_where(present(self.columns)(), condition)
 
     def count(self, allowed: Tensor | None = None) -> int:
         """How many pictures are allowed."""
@@ -113,7 +120,9 @@ class LocalIndex:
         """
         strange = next((key for key in keys if not 0 <= key < len(self)), None)
         if strange is not None:
-            raise ArtifactError(f"there is no picture {strange} in the index of '{self.source}'.")
+            raise ArtifactError(
+                f"there is no picture {strange} in the index of '{self.source}'. Search again."
+            )
         return [self.gallery.entries[key] for key in keys]
 
     def vectors_at(self, keys: Sequence[int]) -> Tensor:
@@ -138,7 +147,7 @@ class LocalIndex:
         return nearest_rows(query, self._caption_vectors(), k, mask)
 
     def owners(self, captions: Tensor) -> Tensor:
-        """Rows of captions -> the rows of their pictures."""
+        """Rows of captions [k] int64 -> the rows of their pictures [k]."""
         ends = torch.from_numpy(self.gallery.captions.entries.caption_ends)
         return torch.searchsorted(ends, captions, right=True)
 
@@ -150,3 +159,14 @@ class LocalIndex:
     def _caption_mask(self, allowed: Tensor | None) -> Tensor:
         rows = torch.arange(len(self._caption_vectors()))
         return torch.ones_like(rows, dtype=torch.bool) if allowed is None else allowed[self.owners(rows)]
+
+
+def in_file(index: GalleryIndex) -> LocalIndex:
+    """The same index, for what only a gallery in a file has: captions.
+
+    Raises:
+        UsageError: when it is kept elsewhere.
+    """
+    if not isinstance(index, LocalIndex):
+        raise UsageError(f"'{index.source}' has no captions to find. Leave out --captions.")
+    return index

@@ -65,7 +65,7 @@ class MilvusIndex:
             if fingerprint not in (None, header.fingerprint):
                 raise ArtifactError(
                     f"'{address}' was made with '{header.fingerprint}', but what searches now is "
-                    f"'{fingerprint}'."
+                    f"'{fingerprint}'. Leave out --run and --model, to search with what made it."
                 )
             check_width(connection, header)
             connection.ask("load_collection", connection.address.collection)

@@ -141,7 +141,11 @@ class Connection:
         Raises:
             ArtifactError: when they cannot be had.
         """
-        words = {"output_fields": list(fields), "batch_size": AT_ONCE, "consistency_level": "Strong"}
+        words: dict[str, Any] = {
+            "output_fields": list(fields),
+            "batch_size": AT_ONCE,
+            "consistency_level": "Strong",
+        }
         found = self.ask("query_iterator", collection, **words)
         while True:
             with self._said_plainly():
@@ -155,16 +159,24 @@ class Connection:
         self, collection: str, keys: Sequence[int], fields: Sequence[str]
     ) -> dict[int, Mapping[str, Any]]:
         """The rows of some keys, as far as there are any."""
-        found = {}
+        found: dict[int, Mapping[str, Any]] = {}
         for start in range(0, len(keys), AT_ONCE):
             some = list(keys[start : start + AT_ONCE])
-            words = {"ids": some, "output_fields": ["key", *fields], "consistency_level": "Strong"}
+            words: dict[str, Any] = {
+                "ids": some,
+                "output_fields": ["key", *fields],
+                "consistency_level": "Strong",
+            }
             found |= {row["key"]: row for row in self.ask("get", collection, **words)}
         return found
 
     def count(self, collection: str, filter: str = "") -> int:
         """Rows for which the filter holds."""
-        words = {"filter": filter, "output_fields": ["count(*)"], "consistency_level": "Strong"}
+        words: dict[str, Any] = {
+            "filter": filter,
+            "output_fields": ["count(*)"],
+            "consistency_level": "Strong",
+        }
         return int(self.ask("query", collection, **words)[0]["count(*)"])
 
     @contextmanager

@@ -2,7 +2,8 @@
 
 import dataclasses
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +26,12 @@ from mmx.search.milvus import (
     there,
     write_header,
 )
-from mmx.search.milvus_client import BUILDING_SECONDS, Address, Connection
+from mmx.search.milvus_client import AT_ONCE, BUILDING_SECONDS, Address, Connection
 from mmx.search.nearest import nearest
 from mmx.store.gallery_rows import RowsHeader, entry_text, key_of, sums
 from mmx.store.index import Gallery
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "exact": {"index_type": "FLAT"},
     "hnsw": {"index_type": "HNSW", "params": {"M": NEIGHBOURS, "efConstruction": BUILD_BREADTH}},
 }
@@ -41,7 +42,6 @@ MESSAGE_BYTES = 8 << 20
 """Of rows that are sent together, about."""
 ROW_BYTES = 2048
 """Of a row beside its vector, about."""
-REMOVED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def write_gallery(
     if kind not in (None, *KINDS):
         raise UsageError(f"'{kind}' is no kind of index in Milvus. There is: {', '.join(KINDS)}")
     if not len(gallery.entries):
-        raise DataError(f"the index of '{gallery.source}' holds no picture, so there is nothing to copy.")
+        raise DataError(
+            f"the index of '{gallery.source}' holds no picture, so there is nothing to copy. Add some: "
+            "mmx index add DIR"
+        )
     if not gallery.image_vectors.isfinite().all():
         raise DataError(f"the index of '{gallery.source}' holds NaN or infinity. Make it again.")
-    connection = Connection(Address.parse(address), make=True)
-    try:
+    with closing(Connection(Address.parse(address), make=True)) as connection:
         return _Writer(connection, gallery, kind, reporter).write(columns)
-    finally:
-        connection.close()
 
 
 def header_at(address: str) -> RowsHeader:
@@ -92,11 +92,8 @@ def header_at(address: str) -> RowsHeader:
     Raises:
         ArtifactError: when there is none of mmx, or the server is away.
     """
-    connection = Connection(Address.parse(address))
-    try:
+    with closing(Connection(Address.parse(address))) as connection:
         return there(read_header(connection), address)
-    finally:
-        connection.close()
 
 
 def remove_index(address: str) -> RowsHeader:
@@ -105,8 +102,7 @@ def remove_index(address: str) -> RowsHeader:
     Raises:
         ArtifactError: when there is none of mmx, or the server is away.
     """
-    connection = Connection(Address.parse(address))
-    try:
+    with closing(Connection(Address.parse(address))) as connection:
         header = there(read_header(connection), address)
         name = connection.address.collection
         # What says that it is an index goes last: what is killed before can be removed again.
@@ -114,8 +110,6 @@ def remove_index(address: str) -> RowsHeader:
             if connection.ask("has_collection", collection):
                 connection.ask("drop_collection", collection)
         return header
-    finally:
-        connection.close()
 
 
 def _as_kept(columns: pyarrow.Table) -> pyarrow.Table:
@@ -154,8 +148,8 @@ class _Writer:
             for row in self._connection.rows(self._name, ("key", "sum", "entry"))
         }
         gone = [key for key in known if key not in self._row_of]
-        for start in range(0, len(gone), REMOVED_AT_ONCE):
-            self._connection.ask("delete", self._name, ids=gone[start : start + REMOVED_AT_ONCE])
+        for start in range(0, len(gone), AT_ONCE):
+            self._connection.ask("delete", self._name, ids=gone[start : start + AT_ONCE])
         changed = self._changed(known)
         self._send(changed, _as_kept(columns))
         self._connection.ask("flush", self._name, seconds=BUILDING_SECONDS)
@@ -200,14 +194,14 @@ class _Writer:
     def _make_index(self) -> None:
         """Of the kind that is asked; one of another kind is taken away."""
         wanted = KINDS[self._header.kind]
-        there = self._connection.ask("list_indexes", self._name)
-        if there:
-            kind = self._connection.ask("describe_index", self._name, index_name=there[0])["index_type"]
+        built = self._connection.ask("list_indexes", self._name)
+        if built:
+            kind = self._connection.ask("describe_index", self._name, index_name=built[0])["index_type"]
             if kind != wanted["index_type"]:
                 self._connection.ask("release_collection", self._name)
-                self._connection.ask("drop_index", self._name, index_name=there[0])
-                there = []
-        if not there:
+                self._connection.ask("drop_index", self._name, index_name=built[0])
+                built = []
+        if not built:
             index = MilvusClient.prepare_index_params()
             index.add_index("vector", metric_type="IP", index_name="vector", **wanted)
             self._connection.ask("create_index", self._name, index, seconds=BUILDING_SECONDS)
@@ -216,7 +210,7 @@ class _Writer:
     def _changed(self, known: Mapping[int, tuple[int, str]]) -> list[dict[str, Any]]:
         """What is not there as it ought to be, but for vectors and columns."""
         entries, numbers = self._gallery.entries, sums(self._gallery.image_vectors)
-        rows = (
+        rows: Iterator[dict[str, Any]] = (
             {"row": row, "key": key_of(entry.id), "entry": entry_text(entry), "sum": numbers[row]}
             for row, entry in enumerate(entries)
         )

@@ -10,12 +10,13 @@ counterpart there and is refused.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import pyarrow
 
 from mmx.core.errors import UsageError
+from mmx.core.present import present
 from mmx.search.where import in_microseconds, rows_where
 
 TOKEN = re.compile(
@@ -75,7 +76,7 @@ class _Reader:
         """Conditions joined by OR."""
         return self._joined("or", lambda: self._joined("and", self._one))
 
-    def _joined(self, word: str, read) -> str:  # noqa: ANN001
+    def _joined(self, word: str, read: Callable[[], str]) -> str:
         parts = [read()]
         while self._skip(word):
             parts.append(read())
@@ -177,12 +178,14 @@ class _Reader:
             self.refuse()
 
     def _split(self, condition: str) -> list[Token]:
-        tokens, place = [], 0
+        tokens: list[Token] = []
+        place = 0
         while condition[place:].strip():
             match = TOKEN.match(condition, place)
             if match is None:
                 self.refuse()
-            what, written = match.lastgroup, match[match.lastgroup]
+            what = present(match.lastgroup)
+            written = match[what]
             is_keyword = what == "word" and written.lower() in KEYWORDS
             tokens.append(("keyword", written.lower()) if is_keyword else (what, written))
             place = match.end()

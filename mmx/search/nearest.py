@@ -5,7 +5,11 @@ from torch import Tensor
 from mmx.search.approximate import Compressed
 from mmx.search.exact import top_k
 from mmx.search.scan import scan_top_k
-from mmx.store.index import MANY, Gallery
+from mmx.store.gallery_header import MANY
+from mmx.store.index import Gallery
+
+SCANNED = 3
+"""More queries than these are answered faster together, by products with the vectors themselves."""
 
 
 def nearest(
@@ -32,7 +36,8 @@ def nearest(
     if allowed is None and compressed is not None:
         return compressed.top_k(queries, gallery.image_vectors, k)
     few = allowed is not None and int(allowed.sum()) < MANY
-    if gallery.codes is not None and not few:
+    together = allowed is None and len(queries) > SCANNED
+    if gallery.codes is not None and not few and not together:
         return scan_top_k(queries, gallery.image_vectors, gallery.codes, k, allowed)
     return nearest_rows(queries, gallery.image_vectors, k, allowed)
 

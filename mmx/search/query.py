@@ -92,6 +92,12 @@ def _is_picture(text: str, suffixes: Collection[str]) -> bool:
     return Path(text).suffix.lower() in suffixes and (len(text.split()) == 1 or Path(text).is_file())
 
 
+def directionless(name: object, length: float) -> UsageError:
+    """What is said of a query whose vector has such a length, and so no direction."""
+    fault = "is zero" if length == 0 else "holds NaN or infinity"
+    return UsageError(f"the vector of query '{name}' {fault}, so nothing is near it. Ask in other words.")
+
+
 def combine(terms: Sequence[Term], vectors: Vectors, said: str) -> Vectors:
     """The sum of the terms' vectors [T, D] of unit length -> [1, D], of unit length.
 
@@ -101,11 +107,7 @@ def combine(terms: Sequence[Term], vectors: Vectors, said: str) -> Vectors:
     lengths = (vectors * vectors).sum(-1) ** 0.5
     for term, length in zip(terms, lengths.tolist(), strict=True):
         if not 0 < length < float("inf"):
-            fault = "is zero" if length == 0 else "holds NaN or infinity"
-            name = term.text or term.picture
-            raise UsageError(
-                f"the vector of query '{name}' {fault}, so nothing is near it. Ask in other words."
-            )
+            raise directionless(term.text or term.picture, length)
     if len(terms) == 1 and terms[0].weight > 0:
         return vectors
     summed = sum(term.weight * vector for term, vector in zip(terms, vectors, strict=True))

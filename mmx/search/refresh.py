@@ -142,6 +142,6 @@ class _OneBar:
         self._bar, self.info, self.warn = bar, reporter.info, reporter.warn
 
     @contextmanager
-    def progress(self, title: str, total: float | None, unit: str, done: float = 0) -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None, unit: str, done: int = 0) -> Iterator[Progress]:
         """The one bar."""
         yield self._bar

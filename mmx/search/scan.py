@@ -7,7 +7,7 @@ Source: the scheme is common; the line below which nothing is scored again is ou
 import torch
 from torch import Tensor
 
-from mmx.search.exact import best, check_queries, rescore
+from mmx.search.exact import best, check_queries, greatest, rescore
 from mmx.store.codes import Codes, round_off
 
 BLOCK = 1 << 16
@@ -15,7 +15,6 @@ SPARE = 54
 """Rows beyond k that are scored again at once."""
 SIGMAS = 6.0
 """Rounding moves a score by more than this once in a thousand million rows."""
-CHUNK = 64
 
 
 def scan_top_k(
@@ -52,7 +51,7 @@ def _of_one(
     rough, error = _rough_scores(query, codes)
     if allowed is not None:
         rough[~allowed] = -torch.inf
-    near = _largest(rough, min(k + SPARE, len(rough)))
+    near = greatest(rough[None], min(k + SPARE, len(rough)))[1][0]
     near = near[rough[near] > -torch.inf]
     scores, rows = best(rescore(query[None], gallery, near[None]), near[None], k)
     line = float(scores[0, -1]) - SIGMAS * error
@@ -72,15 +71,3 @@ def _rough_scores(query: Tensor, codes: Codes) -> tuple[Tensor, float]:
         torch.mul(part, codes.steps[start : start + BLOCK], out=scores[start : start + BLOCK])
     variance = (float(query.norm()) * float(codes.steps.max())) ** 2 + step**2
     return scores.mul_(step), (variance / 12) ** 0.5
-
-
-def _largest(scores: Tensor, count: int) -> Tensor:
-    """[N] -> places of the `count` greatest, found among the chunks with the greatest scores."""
-    chunks = len(scores) // CHUNK
-    if chunks <= count:
-        return scores.topk(count).indices
-    folded = scores[: chunks * CHUNK].view(CHUNK, chunks)
-    places = folded.amax(dim=0).topk(count).indices
-    places = (places[None, :] + torch.arange(CHUNK)[:, None] * chunks).flatten()
-    places = torch.cat([places, torch.arange(chunks * CHUNK, len(scores))])
-    return places[scores[places].topk(count).indices]

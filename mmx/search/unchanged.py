@@ -13,7 +13,7 @@ def unchanged(photos: Sequence[Photo], *listed: Entries) -> bool:
     """Whether these photos are those that are listed, each of the same size and time of change, and none so
     new that it may change again unseen. Then a refresh would find nothing to do.
     """
-    known = {}
+    known: dict[bytes, tuple[int, int]] = {}
     for entries in listed:
         rows = zip(*(entries.table[name].to_pylist() for name in COLUMNS), strict=True)
         known |= {id: (size, mtime_ns) for id, size, mtime_ns, digest in rows if digest}

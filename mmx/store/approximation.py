@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
+from mmx.store.kinds import check_kind
 from mmx.store.tensors import TensorFile, save_tensors
 
 FORMAT, VERSION = "mmx-approximation", "1"
@@ -46,18 +47,18 @@ class Approximation:
             ArtifactError: when it is absent, broken or of another version.
         """
         file = TensorFile(path)
-        found = (file.metadata.get("format"), file.metadata.get("version"))
-        if found != (FORMAT, VERSION):
-            raise ArtifactError(
-                f"'{path}' is '{found[0]}' of version '{found[1]}', not '{FORMAT}' of version '{VERSION}'."
-            )
+        check_kind(path, file.metadata, FORMAT, VERSION, "Make it again.")
         try:
             about = json.loads(file.metadata["approximation"])
             # Its library believes what it reads, so that changed bytes must not reach it.
             file.check("index")
             kept = cls(**about, data=file.read("index"))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"'{path}' has a header that cannot be read ({error}).") from error
+            raise ArtifactError(
+                f"'{path}' has a header that cannot be read ({error}). Make it again."
+            ) from error
         if kept.data.dtype != torch.uint8 or kept.data.dim() != 1:
-            raise ArtifactError(f"'{path}' holds no index, but {kept.data.dtype} {list(kept.data.shape)}.")
+            raise ArtifactError(
+                f"'{path}' holds no index, but {kept.data.dtype} {list(kept.data.shape)}. Make it again."
+            )
         return kept

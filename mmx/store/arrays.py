@@ -22,7 +22,7 @@ def open_safely(path: Path, framework: str) -> safe_open:
         ArtifactError: when it is absent, or is not a safetensors file.
     """
     if not path.is_file():
-        raise ArtifactError(f"there is no file '{path}'.")
+        raise ArtifactError(f"there is no file '{path}'. Make it again, or name another.")
     try:
         return safe_open(path, framework=framework)
     except (SafetensorError, OSError, ValueError) as error:

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+
+from torch import Tensor
 
 from mmx.core.assets import Assets
 from mmx.core.errors import ArtifactError
@@ -37,11 +40,15 @@ def load_assets(folder: Path, fingerprint: str) -> Assets:
             values, names = said["values"], said["tensors"]
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise ArtifactError(f"'{folder / VALUES}' is broken ({error}). Train again.") from error
-        file = TensorFile(folder / TENSORS) if names else None
-        assets = Assets(values, {name: file.read(name) for name in names})
+        assets = Assets(values, _read_tensors(folder / TENSORS, names) if names else {})
     if assets_fingerprint(assets) != fingerprint:
         raise ArtifactError(f"the assets in '{folder}' are not those the run began with. Train again.")
     return assets
+
+
+def _read_tensors(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    file = TensorFile(path)
+    return {name: file.read(name) for name in names}
 
 
 def assets_fingerprint(assets: Assets) -> str:

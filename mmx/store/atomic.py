@@ -102,6 +102,15 @@ def check_writable(folder: Path) -> None:
             pass
 
 
+def check_makeable(folder: Path) -> None:
+    """The same for a folder that is perhaps still to be made, without making it.
+
+    Raises:
+        ResourceError: when it cannot.
+    """
+    check_writable(folder if folder.exists() else folder.parent)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn the system's errors of a full or closed disk into ResourceError."""

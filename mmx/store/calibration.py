@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmx.core.errors import ArtifactError
+from mmx.store.kinds import check_kind
 from mmx.store.sealed import read_sealed, write_sealed
 
 FORMAT, VERSION = "mmx.calibration", 1
@@ -44,15 +45,14 @@ class Calibration:
         path = run / NAME
         if not path.is_file():
             return None
+        found = read_sealed(path, AGAIN)
+        check_kind(path, found, FORMAT, VERSION, AGAIN)
+        del found["format"], found["version"]
         try:
-            found = read_sealed(path, AGAIN)
-            kind = found.pop("format"), found.pop("version")
             cuts = {
                 int(percent): (float(cut), float(kept)) for percent, (cut, kept) in found["cut_offs"].items()
             }
             calibration = cls(**{**found, "cut_offs": {percent: cuts[percent] for percent in PERCENTS}})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"'{path}' cannot be read ({error}). {AGAIN}") from error
-        if kind != (FORMAT, VERSION):
-            raise ArtifactError(f"'{path}' is '{kind[0]}' of version {kind[1]}. {AGAIN}")
         return calibration if calibration.fingerprint == fingerprint else None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmx.core.errors import ArtifactError
+from mmx.store.kinds import check_kind, read_facts
 from mmx.store.tensors import TensorFile, save_tensors
 
 FORMAT = "mmx.weights"
@@ -35,12 +36,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ArtifactError: when the file is absent, broken, or of another format or version.
     """
     file = TensorFile(path)
-    header = _read_header(file.metadata.get(HEADER_KEY, ""))
-    if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{path}' is of format '{header.get('format')}', version '{header.get('version')}'; "
-            f"this mmx reads '{FORMAT}', version {VERSION}. Train again, or use the mmx that wrote it."
-        )
+    header = read_facts(file.metadata.get(HEADER_KEY, ""))
+    check_kind(path, header, FORMAT, VERSION, "Train again, or use the mmx that wrote it.")
     if "file" in header and (header["file"] != path.name or file.sums is None):
         raise ArtifactError(
             f"'{path}' was written as '{header['file']}', with checksums. Put the file back, or train again."
@@ -128,7 +125,8 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: Mapping[
         for quantity, value in remembered.items():
             if value.ndim and value.shape != parameter.shape:
                 raise ArtifactError(
-                    f"'{path}': '{name}/{quantity}' is {_form(value)}; its parameter has another shape."
+                    f"'{path}': '{name}/{quantity}' is {_form(value)}; its parameter has another shape. "
+                    "Start a new run."
                 )
             if value.ndim:
                 # A fused optimiser walks parameter and memory side by side, so both lie in the same order.
@@ -156,14 +154,6 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         apart[name] = tensor.detach().clone() if place in seen and tensor.numel() else tensor
         seen.add(place)
     return apart
-
-
-def _read_header(text: str) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except ValueError:
-        return {}
-    return header if isinstance(header, dict) else {}
 
 
 def _some(names: list[str]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmx.core.assets import ConceptTable
 from mmx.core.errors import ArtifactError
 from mmx.store.atomic import disk_errors
+from mmx.store.kinds import check_kind
 from mmx.store.manifest import Manifest
 from mmx.store.sealed import read_sealed, write_sealed
 from mmx.store.tensors import TensorFile, save_tensors
@@ -19,7 +20,7 @@ from mmx.store.tensors import TensorFile, save_tensors
 FORMAT, VERSION = "mmx-concepts", 1
 WORDS_FILE, COUNTS_FILE = "concepts.json", "concepts.safetensors"
 KINDS = ("object", "property", "motion")
-KEYS = {"manifest", "words", "kinds", "forms"}
+KEYS = ("forms", "kinds", "manifest", "words")
 
 
 def save_concepts(manifest: Manifest, table: ConceptTable) -> None:
@@ -84,15 +85,7 @@ def _read(path: Path, again: str) -> dict[str, Any]:
         said = read_sealed(path, again)
     except FileNotFoundError as error:
         raise ArtifactError(f"'{path}' is not there. {again}") from error
-    if said.get("format") != FORMAT:
-        raise ArtifactError(f"'{path}' holds no concepts. {again}")
-    if said.get("version") != VERSION:
-        raise ArtifactError(
-            f"'{path}' is of version {said.get('version')}; this mmx reads version {VERSION}. {again}"
-        )
-    missing = KEYS - said.keys()
-    if missing:
-        raise ArtifactError(f"'{path}' lacks {', '.join(sorted(missing))}. {again}")
+    check_kind(path, said, FORMAT, VERSION, again, KEYS)
     return said
 
 

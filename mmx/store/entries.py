@@ -52,7 +52,9 @@ class Entries(Sequence[Entry]):
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Entries":
-        """The table of some entries."""
+        """The table of some entries; what is one already stays as it is."""
+        if isinstance(entries, Entries):
+            return entries
         rows = [
             {**vars(entry), **{name: _to_bytes(getattr(entry, name)) for name in NAMES}} for entry in entries
         ]
@@ -113,7 +115,7 @@ class Entries(Sequence[Entry]):
             return self.table.equals(other.table)
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # what is equal by its rows is not hashed by them
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.buffers import Buffers
-from mmx.store.shard import MIRRORED, Shard, shard_paths
+from mmx.store.shard import MIRRORED, Shard, ShardHeader, shard_paths
 
 LONG_ROW = 8192
 """Numbers a row from which rows are copied one by one."""
@@ -63,8 +63,7 @@ class FeatureStore:
         if expected.manifest != manifest_fingerprint:
             raise ArtifactError(
                 f"the features in '{paths[0]}' were made from manifest '{expected.manifest}', but "
-                f"'{expected.corpus}' "
-                f"now has '{manifest_fingerprint}'. Make them again: {expected.remake}"
+                f"'{expected.corpus}' now has '{manifest_fingerprint}'. Make them again: {expected.remake}"
             )
         wanted = [expected.at(number).path(folder) for number in range(expected.shards)]
         missing = [path.name for path in wanted if path not in set(paths)]
@@ -72,8 +71,7 @@ class FeatureStore:
             finish = expected.remake.removesuffix(" --overwrite")
             raise ArtifactError(
                 f"{len(missing)} of {len(wanted)} shards are missing in '{folder}', the first is "
-                f"'{missing[0]}'. "
-                f"Finish them: {finish}"
+                f"'{missing[0]}'. Finish them: {finish}"
             )
         shards = [first if path == paths[0] else Shard(path) for path in wanted]
         for number, shard in enumerate(shards):
@@ -190,8 +188,7 @@ class FeatureStore:
         if broken:
             raise ArtifactError(
                 f"'{field}' of row {broken[0]} of '{self._header.split}' made by '{self.encoder}' is not "
-                "a number. "
-                f"Make the features again: {self._header.remake}"
+                f"a number. Make the features again: {self._header.remake}"
             )
 
     def _check_unchanged(self, field: str, rows: Tensor) -> None:
@@ -214,7 +211,7 @@ def _convert(row: Tensor, to: Tensor) -> None:
         there.copy_(some)
 
 
-def _differs(shard: Shard, expected: object, first: Path) -> str:
+def _differs(shard: Shard, expected: ShardHeader, first: Path) -> str:
     """The sentence that names both makings of two shards that should be one."""
     held, wanted = dataclasses.asdict(shard.header), dataclasses.asdict(expected)
     name = next(name for name in wanted if held[name] != wanted[name])

@@ -117,8 +117,7 @@ def _read_safetensors(path: Path, modality: str) -> Tensor:
     if not names:
         raise ArtifactError(
             f"'{path}' holds {', '.join(sorted(file.names)[:9]) or 'nothing'}; which are the {modality} "
-            "vectors is not "
-            f"clear. Name them '{TENSOR_NAMES[modality][0]}'."
+            f"vectors is not clear. Name them '{TENSOR_NAMES[modality][0]}'."
         )
     return file.read(names[0])
 

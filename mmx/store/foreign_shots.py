@@ -12,7 +12,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from mmx.core.errors import DataError
+from mmx.core.errors import DataError, first_line
 from mmx.store.foreign import read_npy
 from mmx.store.shot_files import ShotFile
 
@@ -81,9 +81,9 @@ def _read(path: Path) -> Tensor:
     try:
         read = torch.load(path, weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "no more was said"
         raise DataError(
-            f"'{path}' is not a plain tensor ({reason}). Nothing of it was run; save the tensor alone."
+            f"'{path}' is not a plain tensor ({first_line(error)}). Nothing of it was run; save the tensor "
+            "alone."
         ) from error
     if not isinstance(read, Tensor) or read.layout is not torch.strided:
         raise DataError(

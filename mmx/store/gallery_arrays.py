@@ -45,12 +45,15 @@ class GalleryArrays:
         for name in checked:
             file.check(name)
         try:
-            listed = [Entries.from_words(file.read(name)) for name in ("entries", "unreadable")]
+            entries = Entries.from_words(file.read("entries"))
+            unreadable = Entries.from_words(file.read("unreadable"))
         except ValueError as error:
-            raise ArtifactError(f"the entries of '{path}' cannot be read ({error}).") from error
+            raise ArtifactError(
+                f"the entries of '{path}' cannot be read ({error}). Make it again."
+            ) from error
         vectors = file.read("image_vectors")
         texts = file.read("text_vectors") if "text_vectors" in file.names else None
-        gallery = cls(header, *listed, vectors, texts)
+        gallery = cls(header, entries, unreadable, vectors, texts)
         gallery._check(path)
         return gallery
 
@@ -74,5 +77,5 @@ class GalleryArrays:
             if vectors is not None and (vectors.dtype != numpy.float32 or vectors.shape != shape):
                 raise ArtifactError(
                     f"the {name} vectors of '{path}' are {vectors.dtype} {list(vectors.shape)}, where {rows} "
-                    "rows are listed."
+                    "rows are listed. Make it again."
                 )

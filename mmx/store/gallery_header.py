@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmx.core.errors import ArtifactError
+from mmx.store.kinds import check_kind
 from mmx.store.scope import EVERYTHING, Scope
 
 FORMAT, VERSION, FIRST_VERSION = "mmx-gallery", "2", "1"
@@ -19,8 +20,13 @@ CHECKED_AT_ONCE = 1 << 26
 class HeadedFile(Protocol):
     """A file with plain text pairs before its tensors."""
 
-    path: Path
-    metadata: Mapping[str, str]
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The pairs."""
 
 
 def read_header(file: HeadedFile) -> dict[str, Any]:
@@ -29,19 +35,17 @@ def read_header(file: HeadedFile) -> dict[str, Any]:
     Raises:
         ArtifactError: when it is no gallery, or of another version.
     """
-    found = (file.metadata.get("format"), file.metadata.get("version"))
-    if found == (FORMAT, FIRST_VERSION):
+    if (file.metadata.get("format"), file.metadata.get("version")) == (FORMAT, FIRST_VERSION):
         return _first_header(file)
-    if found != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{file.path}' is '{found[0]}' of version '{found[1]}', not '{FORMAT}' of version '{VERSION}'."
-        )
+    check_kind(file.path, file.metadata, FORMAT, VERSION, "Make it again.")
     try:
         header = json.loads(file.metadata["gallery"])
         Scope(dict(header["scope"]))
         return {**header, **{name: header[name] for name in NEEDED}}
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"'{file.path}' has a header that cannot be read ({error}).") from error
+        raise ArtifactError(
+            f"'{file.path}' has a header that cannot be read ({error}). Make it again."
+        ) from error
 
 
 def _first_header(file: HeadedFile) -> dict[str, Any]:

@@ -8,15 +8,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.entries import Entry
 from mmx.store.index import Gallery
+from mmx.store.kinds import check_kind
 from mmx.store.scope import Scope
 
 FORMAT, VERSION = "mmx-gallery-rows", 1
+AGAIN = "Copy the gallery there again."
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,12 @@ class RowsHeader:
         """
         try:
             plain = json.loads(text)
-            found = plain.pop("format"), plain.pop("version")
-            if found != (FORMAT, VERSION):
-                raise ArtifactError(
-                    f"'{where}' is '{found[0]}' of version {found[1]}, not '{FORMAT}' of version {VERSION}."
-                )
+            check_kind(where, plain, FORMAT, VERSION, AGAIN)
+            del plain["format"], plain["version"]
             scope, bad = Scope(plain["scope"]), tuple(map(_entry, plain["unreadable"]))
             return cls(**{**plain, "scope": scope, "unreadable": bad})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArtifactError(f"the header of '{where}' cannot be read ({error}).") from error
+            raise ArtifactError(f"the header of '{where}' cannot be read ({error}). {AGAIN}") from error
 
 
 def key_of(id: str) -> int:
@@ -104,18 +104,13 @@ def entry_of(text: str, where: str) -> Entry:
     try:
         return _entry(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtifactError(f"an entry of '{where}' cannot be read ({error}).") from error
-
-
-def vector_sum(vector: Tensor) -> int:
-    """CRC-32 of one vector [D] float32, by which a row that was damaged or has changed is told."""
-    return zlib.crc32(vector.contiguous().numpy().tobytes())
+        raise ArtifactError(f"an entry of '{where}' cannot be read ({error}). {AGAIN}") from error
 
 
 def sums(vectors: Tensor) -> Sequence[int]:
-    """Of each row [N, D]."""
-    return [vector_sum(vector) for vector in vectors]
+    """CRC-32 of each row [N, D] float32, by which one that was damaged or has changed is told."""
+    return [zlib.crc32(vector.contiguous().numpy().tobytes()) for vector in vectors]
 
 
-def _entry(plain: Mapping[str, object]) -> Entry:
+def _entry(plain: Mapping[str, Any]) -> Entry:
     return Entry(**{**plain, "captions": tuple(plain["captions"])})

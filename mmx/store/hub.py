@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import huggingface_hub.constants
 
-from mmx.core.errors import ArtifactError, DataError
+from mmx.core.errors import ArtifactError, DataError, first_line
 from mmx.core.network import offline, reachable
 
 MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
@@ -51,7 +51,9 @@ def open_saved(folder: Path) -> list[NamedSplit]:
     try:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{folder}' is not a whole folder of `datasets` ({_first_line(error)}).") from error
+        raise DataError(
+            f"'{folder}' is not a whole folder of `datasets` ({first_line(error)}). Save it again."
+        ) from error
     return _splits(loaded)
 
 
@@ -70,21 +72,19 @@ def open_hub(name: str) -> list[NamedSplit]:
     try:
         return _splits(datasets.load_dataset(path, configuration or None))
     except (ConnectionError, FileNotFoundError) as error:
-        why = "no hub can be reached, and" if out_of_reach else f"{_first_line(error)};"
+        why = "no hub can be reached, and" if out_of_reach else f"{first_line(error)};"
         raise ArtifactError(
             f"the data set '{name}' cannot be had: {why} "
             f"it is not in the cache '{datasets.config.HF_DATASETS_CACHE}'. "
             "Check the name and the network, point HF_HOME at a cache that has it, or give a folder to --raw."
         ) from error
     except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-        raise DataError(f"the data set '{name}' cannot be read: {_first_line(error)}") from error
+        raise DataError(
+            f"the data set '{name}' cannot be read: {first_line(error)}. Give a folder of it to --raw."
+        ) from error
 
 
 def _splits(loaded: Any) -> list[NamedSplit]:
     if isinstance(loaded, datasets.Dataset):
         return [NamedSplit(str(loaded.split or "all"), loaded)]
     return [NamedSplit(str(name), data) for name, data in loaded.items()]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

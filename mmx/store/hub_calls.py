@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError, UsageError, first_line
 from mmx.core.network import offline, reachable
 
 LOG_IN = "Log in (hf auth login), or set HF_TOKEN"
@@ -74,7 +74,7 @@ def _in_words(name: str, error: BaseException) -> UsageError | ArtifactError:
     if isinstance(error, GatedRepoError):
         return ArtifactError(f"'{name}' is given to those alone who asked its owner for it. {LOG_IN}.")
     # a refusal stands behind what the library says of its cache
-    refusal = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+    refusal = (error.__cause__ or error) if isinstance(error, LocalEntryNotFoundError) else error
     status = refusal.response.status_code if isinstance(refusal, HfHubHTTPError) else None
     if status == 401:
         return ArtifactError(f"the hub does not know who asks for '{name}' (401). {LOG_IN}.")
@@ -90,8 +90,8 @@ def _in_words(name: str, error: BaseException) -> UsageError | ArtifactError:
         )
     if status is None and isinstance(error, HTTPError | OSError | OfflineModeIsEnabled):
         return ArtifactError(_out_of_reach(name))
-    reason = str(refusal).strip().partition("\n")[0]
-    return ArtifactError(f"the hub did not do what was asked with '{name}': {reason}")
+    reason = first_line(refusal or error)
+    return ArtifactError(f"the hub did not do what was asked with '{name}': {reason}. Try again later.")
 
 
 def _out_of_reach(name: str) -> str:

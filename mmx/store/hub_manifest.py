@@ -3,7 +3,6 @@
 Nothing but plain JSON, text and safetensors is ever part of it.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.errors import ArtifactError
+from mmx.store.kinds import check_kind
 from mmx.store.sealed import read_sealed, write_sealed
+from mmx.store.sums import file_sha256
 
 FORMAT, VERSION = "mmx.hub-run", 1
 MANIFEST, CARD = "mmx.json", "README.md"
@@ -27,7 +28,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 def write_manifest(folder: Path, fingerprint: str) -> None:
     """List what a folder holds, which is to be published."""
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST
     }
@@ -48,11 +49,7 @@ def read_manifest(path: Path, name: str) -> Mapping[str, Mapping[str, Any]]:
     """
     again = "Push it again with mmx, or name another."
     said = read_sealed(path, again)
-    if (said.get("format"), said.get("version")) != (FORMAT, VERSION):
-        raise ArtifactError(
-            f"'{name}' holds a run of format '{said.get('format')}', version '{said.get('version')}'; this "
-            f"mmx reads '{FORMAT}', version {VERSION}. {again}"
-        )
+    check_kind(name, said, FORMAT, VERSION, again)
     files = said.get("files")
     if not isinstance(files, dict) or any(name not in files for name in NEEDED):
         raise ArtifactError(f"'{name}' lists no whole run. {again}")
@@ -71,7 +68,7 @@ def check_file(path: Path, about: Mapping[str, Any], name: str) -> None:
     Raises:
         ArtifactError: when it is another one, or a JSON file that is no JSON.
     """
-    if path.stat().st_size != about["bytes"] or _digest(path) != about["sha256"]:
+    if path.stat().st_size != about["bytes"] or file_sha256(path) != about["sha256"]:
         raise ArtifactError(
             f"'{path.name}' of '{name}' is not the file that was pushed: its length or digest differs. "
             "Fetch it again, or have it pushed again."
@@ -80,9 +77,6 @@ def check_file(path: Path, about: Mapping[str, Any], name: str) -> None:
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"'{path.name}' of '{name}' is not JSON ({error}).") from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            raise ArtifactError(
+                f"'{path.name}' of '{name}' is not JSON ({error}). Have it pushed again."
+            ) from error

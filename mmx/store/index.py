@@ -48,9 +48,9 @@ class Gallery:
     """Of the image vectors, where there are many."""
 
     @property
-    def captions(self) -> Sequence[tuple[Entry, str]]:
+    def captions(self) -> Captions:
         """Each row of `text_vectors`: the picture it describes, and its words."""
-        return Captions(self.entries if isinstance(self.entries, Entries) else Entries.of(self.entries))
+        return Captions(Entries.of(self.entries))
 
     @cached_property
     def content(self) -> str:
@@ -98,7 +98,8 @@ class Gallery:
         header = read_header(file)
         if fingerprint not in (None, header["fingerprint"]):
             raise ArtifactError(
-                f"'{path}' was made with '{header['fingerprint']}', but what searches now is '{fingerprint}'."
+                f"'{path}' was made with '{header['fingerprint']}', but what searches now is "
+                f"'{fingerprint}'. Make it again."
             )
         entries, unreadable = _entries(file)
         gallery = cls(
@@ -134,7 +135,8 @@ class Gallery:
             if vectors is not None and (vectors.dtype != kind or tuple(vectors.shape) != shape):
                 found = f"{vectors.dtype} {list(vectors.shape)}"
                 raise ArtifactError(
-                    f"the {name} vectors of '{path}' are {found}, where {shape[0]} rows are listed."
+                    f"the {name} vectors of '{path}' are {found}, where {shape[0]} rows are listed. "
+                    "Make it again."
                 )
 
 
@@ -155,7 +157,9 @@ def _entries(file: TensorFile) -> tuple[Entries, Entries]:
             Entries.from_words(file.read("unreadable").numpy()),
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise ArtifactError(f"the entries of '{file.path}' cannot be read ({error}).") from error
+        raise ArtifactError(
+            f"the entries of '{file.path}' cannot be read ({error}). Make it again."
+        ) from error
 
 
 def _first_entries(file: TensorFile) -> tuple[Entries, Entries]:

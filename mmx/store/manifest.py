@@ -20,11 +20,14 @@ from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.record import SPLITS, Record
 from mmx.store.atomic import atomic_folder, write_json, write_text
 from mmx.store.image_paths import path_inside, relative_path
+from mmx.store.kinds import check_kind
 from mmx.store.sealed import read_sealed, write_sealed
+from mmx.store.sums import file_sha256
 
 FORMAT = "mmx-manifest"
 VERSION = 1
 CORPUS_FILE = "corpus.json"
+NEEDED = ("class_names", "counts", "fingerprint", "image_root", "name", "sha256")
 FOLDER, NEXT_FOLDER, OLD_FOLDER = "manifest", "manifest.next", "manifest.old"
 SCHEMA = pyarrow.schema(
     [
@@ -99,7 +102,7 @@ class Manifest:
             ArtifactError: when the folder of pictures is gone.
         """
         if record.image is None:
-            raise DataError(f"record '{record.id}' of '{self.name}' has no picture.")
+            raise DataError(f"record '{record.id}' of '{self.name}' has no picture. Prepare it with one.")
         if self._real_root is None:
             if not self.image_root.is_dir():
                 raise ArtifactError(
@@ -147,7 +150,7 @@ def write_manifest(
         for split in SPLITS:
             table = pyarrow.Table.from_pylist([_to_row(row) for row in records.get(split, ())], schema=SCHEMA)
             pyarrow.parquet.write_table(table, staging / f"{split}.parquet", compression="zstd")
-    checksums = {split: _sha256(folder / NEXT_FOLDER / f"{split}.parquet") for split in SPLITS}
+    checksums = {split: file_sha256(folder / NEXT_FOLDER / f"{split}.parquet") for split in SPLITS}
     write_json(folder / "report.json", dict(report or {}))
     write_text(
         folder / "rejects.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rejects)
@@ -223,28 +226,15 @@ def _read_corpus_file(folder: Path, again: str) -> dict[str, Any]:
         raise ArtifactError(
             f"there is no prepared dataset '{folder.name}' in '{folder.parent}'. {again}"
         ) from None
-    if corpus.get("format") != FORMAT:
-        raise ArtifactError(f"'{path}' is not the head of a manifest. {again}")
-    if corpus.get("version") != VERSION:
-        raise ArtifactError(
-            f"'{path}' is of version {corpus.get('version')}; this mmx reads version {VERSION}. {again}"
-        )
-    missing = {"name", "counts", "class_names", "image_root", "sha256", "fingerprint"} - corpus.keys()
-    if missing:
-        raise ArtifactError(f"'{path}' lacks {', '.join(sorted(missing))}. {again}")
+    check_kind(path, corpus, FORMAT, VERSION, again, NEEDED)
     return corpus
 
 
 def _is_whole(folder: Path, checksums: Mapping[str, str]) -> bool:
     paths = {split: folder / f"{split}.parquet" for split in checksums}
     return all(path.is_file() for path in paths.values()) and all(
-        _sha256(paths[split]) == checksum for split, checksum in checksums.items()
+        file_sha256(paths[split]) == checksum for split, checksum in checksums.items()
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _to_row(record: Record) -> dict[str, Any]:

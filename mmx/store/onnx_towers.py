@@ -8,7 +8,6 @@ assets.json            how they become numbers where the run counts words or con
 It needs no torch to be read.
 """
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,9 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.store.atomic import TEMPORARY_PREFIX, disk_errors
+from mmx.store.kinds import check_kind
 from mmx.store.sealed import read_sealed, write_sealed
+from mmx.store.sums import file_sha256
 
 FORMAT, VERSION = "mmx.onnx", 1
 SETTINGS, TOKENIZER = "settings.json", "tokenizer.json"
@@ -47,26 +48,11 @@ class OnnxTowers:
             facts = read_sealed(path / SETTINGS, again)
         except FileNotFoundError:
             raise ArtifactError(f"'{path}' holds no exported towers. {again}") from None
-        found = facts.get("format"), facts.get("version")
-        if found != (FORMAT, VERSION) or any(name not in facts for name in NEEDED):
-            raise ArtifactError(
-                f"'{path / SETTINGS}' is of format '{found[0]}', version '{found[1]}', not '{FORMAT}', "
-                f"version {VERSION}. {again}"
-            )
+        check_kind(path / SETTINGS, facts, FORMAT, VERSION, again, NEEDED)
         for name, about in facts["files"].items():
             if not (path / name).is_file() or (path / name).stat().st_size != about["bytes"]:
                 raise ArtifactError(f"'{path / name}' is not the file that was written. {again}")
         return cls(path, facts)
-
-    def check_digests(self) -> None:
-        """Read every file whole and compare it with its digest.
-
-        Raises:
-            ArtifactError: when one was changed.
-        """
-        for name, about in self.facts["files"].items():
-            if _digest(self.path / name) != about["sha256"]:
-                raise ArtifactError(f"'{self.path / name}' was changed after it was written. Export again.")
 
     @property
     def fingerprint(self) -> str:
@@ -121,12 +107,7 @@ def check_replaceable(path: Path) -> None:
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write settings.json last, with the length and digest of every file that is there."""
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.iterdir())
     }
     write_sealed(folder / SETTINGS, {"format": FORMAT, "version": VERSION, **facts, "files": files})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,7 +29,7 @@ from mmx.store.checkpoint import load_part, load_weights, read_weights, save_wei
 from mmx.store.hub_runs import fetch_run, is_on_hub
 from mmx.store.lock import exclusive
 from mmx.store.provenance import commit, machine, versions
-from mmx.store.run_record import FORMAT, VERSION, RunRecord, list_records, newest_record, read_json, run_path
+from mmx.store.run_record import FORMAT, VERSION, RunRecord, read_json, run_path
 from mmx.store.sealed import write_sealed
 
 
@@ -68,14 +68,6 @@ class RunFolder(RunRecord):
             ArtifactError: when it is absent, broken or changed.
         """
         return load_assets(self.path, self.facts.get("assets", ""))
-
-    def write_best(self, model: nn.Module, metrics: Mapping[str, Any]) -> None:
-        """Keep the model's weights, and then what they reach; evaluations that were recorded stay.
-
-        Raises:
-            ResourceError: when the disk is full; the weights kept before stay as they were.
-        """
-        self.write_weights(model.state_dict(), metrics)
 
     def write_weights(self, tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> None:
         """Keep named tensors as the weights, and then what they reach; recorded evaluations stay.
@@ -223,14 +215,3 @@ def check_free(path: Path) -> None:
         raise UsageError(
             f"'{path}' is not empty. Choose another --out, or go on with: mmx train --resume {path}"
         )
-
-
-def list_runs(folder: Path) -> list[RunFolder]:
-    """Every run in a folder, newest first; what is no run, or cannot be read, is passed over."""
-    return [RunFolder(run.path, run.facts) for run in list_records(folder)]
-
-
-def newest_run(folder: Path, task: str = "retrieval") -> RunFolder | None:
-    """The newest run in a folder that has weights and can do the task; None when there is none."""
-    found = newest_record(folder, task)
-    return None if found is None else RunFolder(found.path, found.facts)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from mmx.core.errors import ArtifactError
 from mmx.store.atomic import TEMPORARY_PREFIX
+from mmx.store.kinds import check_kind
 from mmx.store.sealed import read_sealed
 from mmx.store.shipped import SHIPPED
 
@@ -32,15 +33,8 @@ class RunRecord:
         if not (path / "settings.json").is_file():
             raise ArtifactError(f"there is no run at '{path}'. See what there is: mmx runs")
         facts = read_json(path / "settings.json")
-        if (facts.get("format"), facts.get("version")) != (FORMAT, VERSION):
-            raise ArtifactError(
-                f"'{path}/settings.json' is of format '{facts.get('format')}', version "
-                f"'{facts.get('version')}'; this mmx reads '{FORMAT}', version {VERSION}. "
-                "Train again, or use the mmx that wrote it."
-            )
-        missing = [name for name in NEEDED if name not in facts]
-        if missing:
-            raise ArtifactError(f"'{path}/settings.json' lacks {', '.join(missing)}. Train again.")
+        again = "Train again, or use the mmx that wrote it."
+        check_kind(path / "settings.json", facts, FORMAT, VERSION, again, NEEDED)
         return cls(path, facts)
 
     @property
@@ -72,6 +66,17 @@ class RunRecord:
         with self.weights.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]
+
+    @property
+    def stamp(self) -> dict[str, list[int]]:
+        """Length and time of change of the files that `fingerprint` reads: while these stay, so does it.
+
+        Raises:
+            ArtifactError: when there are no weights yet.
+        """
+        self.need_weights()
+        states = {path.name: path.stat() for path in (self.path / "settings.json", self.weights)}
+        return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 
     def metrics(self) -> dict[str, Any]:
         """What metrics.json holds: `val` and where it was reached; empty when nothing was kept yet.

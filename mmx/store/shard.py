@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError, DataError
+from mmx.store.kinds import check_kind, read_facts
 from mmx.store.tensors import TensorFile, save_tensors
 
 FORMAT, VERSION = "mmx-features", 1
@@ -95,7 +96,9 @@ def save_shard(folder: Path, header: ShardHeader, tensors: Mapping[str, Tensor],
         ResourceError: when the disk is full or closed; the shards that are there stay as they are.
     """
     for field, tensor in tensors.items():
-        broken = (~tensor.flatten(1).isfinite().all(dim=1)).nonzero().flatten() if tensor.dim() > 1 else ()
+        if tensor.dim() < 2:
+            continue
+        broken = (~tensor.flatten(1).isfinite().all(dim=1)).nonzero().flatten()
         if len(broken):
             place = _record_of(field, int(broken[0]), tensors)
             raise DataError(
@@ -122,7 +125,7 @@ def _bounds(field: str, tensors: Mapping[str, Tensor]) -> list[tuple[int, int]]:
 
 def _row_sums(numbers: numpy.ndarray, bounds: Iterable[tuple[int, int]]) -> list[int]:
     """CRC-32 of each piece of the numbers as they lie on the disk."""
-    return [zlib.crc32(numbers[first:last]) for first, last in bounds]
+    return [zlib.crc32(numbers[first:last].data) for first, last in bounds]
 
 
 def _record_of(field: str, row: int, tensors: Mapping[str, Tensor]) -> int:
@@ -250,17 +253,9 @@ def shard_number(path: Path) -> int:
 
 
 def _read_header(path: Path, metadata: Mapping[str, str]) -> ShardHeader:
-    try:
-        said = json.loads(metadata.get(HEADER_KEY, "null"))
-    except ValueError:
-        said = None
-    if not isinstance(said, dict) or said.pop("format", None) != FORMAT:
-        raise ArtifactError(f"'{path}' is no shard of features. Take it away, and run mmx extract again.")
-    version = said.pop("version", None)
-    if version != VERSION:
-        raise ArtifactError(
-            f"'{path}' is of version {version}; this mmx reads version {VERSION}. Extract it again."
-        )
+    said = read_facts(metadata.get(HEADER_KEY, ""))
+    check_kind(path, said, FORMAT, VERSION, "Take it away, and run mmx extract again.")
+    del said["format"], said["version"]
     try:
         pairs = {"fields": tuple(said["fields"]), "view": tuple(said.get("view", (0, 0)))}
         header = ShardHeader(**{**said, **pairs})

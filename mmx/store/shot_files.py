@@ -72,7 +72,9 @@ def _shot_file(path: Path) -> ShotFile | None:
     found, transposed = matched
     labels = next((place for place in _labels_of(path) if place.is_file()), None)
     if labels is None:
-        raise DataError(f"'{path}' has no labels: there is no '{next(_labels_of(path)).name}' beside it.")
+        raise DataError(
+            f"'{path}' has no labels: there is no '{next(_labels_of(path)).name}' beside it. Put it there."
+        )
     shots = None if found["shots"] is None else int(found["shots"])
     return ShotFile(found["split"] or "train", shots, path, labels, transposed)
 

@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from mmx.core.errors import DataError
-from mmx.core.plain_text import decode
+from mmx.core.plain_text import read_text
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 PARQUET_ROWS = 256
@@ -34,22 +34,15 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: when the file cannot be read as what its suffix says.
     """
-    try:
-        decoded = decode(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}.") from error
-    table = Table()
-    if decoded.odd_lines:
-        table.remarks.append(f"'{path.name}': {decoded.odd_lines} lines are not UTF-8; read as Windows-1252")
-    elif decoded.encoding != "utf-8":
-        table.remarks.append(f"'{path.name}' is in {decoded.encoding}")
+    text, remarks = read_text(path)
+    table = Table(remarks=remarks)
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
-        _read_delimited(table, path, decoded.text)
+        _read_delimited(table, path, text)
     elif suffix == ".json":
-        _read_json_list(table, path, decoded.text)
+        _read_json_list(table, path, text)
     else:
-        _read_json_lines(table, path, decoded.text)
+        _read_json_lines(table, path, text)
     return table
 
 
@@ -67,7 +60,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number += 1
                 yield f"{path.name}: row {number}", row
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' is not a whole parquet file ({error}).") from error
+        raise DataError(f"'{path}' is not a whole parquet file ({error}). Fetch it again.") from error
 
 
 def _read_delimited(table: Table, path: Path, text: str) -> None:
@@ -86,7 +79,9 @@ def _read_delimited(table: Table, path: Path, text: str) -> None:
                 reason = f"{len(cells)} cells, but the header has {len(header)} columns"
                 table.rejects.append({"source": source, "value": ",".join(cells), "reason": reason})
     except csv.Error as error:
-        raise DataError(f"'{path}' line {lines.line_num} is not CSV that can be read ({error}).") from error
+        raise DataError(
+            f"'{path}' line {lines.line_num} is not CSV that can be read ({error}). Mend it."
+        ) from error
 
 
 def _delimiter(path: Path, text: str) -> str:

@@ -63,7 +63,9 @@ class TensorFile:
         self._file = open_safely(path, "pt")
         names = list(self._file.keys())
         if len(names) > MAX_TENSORS:
-            raise ArtifactError(f"'{path}' claims {len(names)} tensors; at most {MAX_TENSORS} are read.")
+            raise ArtifactError(
+                f"'{path}' claims {len(names)} tensors; at most {MAX_TENSORS} are read. Make it again."
+            )
         self.names = [name for name in names if name != SUMS]
         self.metadata: dict[str, str] = self._file.metadata() or {}
         self.sums = self._read_sums() if SUMS in names else None

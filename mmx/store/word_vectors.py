@@ -78,8 +78,8 @@ def read_word_vectors(file: str | Path, words: Sequence[str]) -> tuple[Tensor, T
 def spellings(word: str) -> list[str]:
     """The word and what will do for it, nearest first."""
     plain = word.replace("-", "").replace("'", "")
-    other = [word.lower().replace(*pair) for pair in SPELLINGS if pair[0] in word.lower()]
-    other += [word.lower().replace(*reversed(pair)) for pair in SPELLINGS if pair[1] in word.lower()]
+    other = [word.lower().replace(old, new) for old, new in SPELLINGS if old in word.lower()]
+    other += [word.lower().replace(new, old) for old, new in SPELLINGS if new in word.lower()]
     return list(
         dict.fromkeys(form for form in (word, word.lower(), word.capitalize(), plain, *other) if form)
     )

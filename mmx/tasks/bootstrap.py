@@ -10,7 +10,7 @@ import numpy
 from numpy import ndarray
 from torch import Tensor
 
-from mmx.tasks import person_search, resampling
+from mmx.tasks import person_search
 from mmx.tasks.recall import CUTOFFS, DIRECTIONS, NO_ANSWER, Ranks
 from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
 
@@ -76,14 +76,3 @@ class RankSums:
 
     def _sum(self, cluster: ndarray, marks: ndarray) -> ndarray:
         return numpy.bincount(cluster, weights=marks, minlength=self.number)
-
-
-def intervals(
-    ranks: Ranks, image_group: Tensor, text_group: Tensor, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """Ranks, [N], [C] -> the 95% interval of each metric, in percent; recalls, or those of person search.
-
-    Raises:
-        ValueError: when the groups are not those of the ranks, or nothing has a right answer.
-    """
-    return resampling.intervals([RankSums(ranks, image_group, text_group)], resamples, seed)

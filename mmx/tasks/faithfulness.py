@@ -69,7 +69,7 @@ class Faithfulness:
     comparisons: tuple[Comparison, ...]
 
     def as_document(self) -> dict[str, Any]:
-        """For JSON; documented in README."""
+        """For JSON; documented in docs/json.md."""
         return {
             "pairs": self.pairs,
             "left_out": self.left_out,

@@ -216,12 +216,16 @@ def best_scores(scores: Tensor, query: Tensor, number: int) -> Tensor:
 
 
 def or_no_answer(number: Tensor, best: Tensor) -> Tensor:
-    """The number of wrong answers before each query's best right one; -1 where there is none (NaN)."""
+    """[Q] int64, [Q] -> the number of wrong answers before each query's best right one [Q]; -1 where that is
+    NaN, since there is none.
+    """
     return number.masked_fill(best.isnan(), NO_ANSWER)
 
 
 def checked(embedding: Tensor, group: Tensor, modality: str) -> tuple[Tensor, float]:
-    """float32 on the CPU, which has the float64 that doubtful pairs need; and the longest row's length."""
+    """[X, D], [X] -> float32 [X, D] on the CPU, which has the float64 that doubtful pairs need; and the
+    length of the longest row.
+    """
     if embedding.ndim != 2 or group.shape != embedding.shape[:1]:
         raise ValueError(
             f"{modality}_embedding must be [items, width] with one group an item, "

@@ -135,10 +135,11 @@ def full_ranks(first: FirstStage, scorer: "_Scorer", weights: Tensor) -> list[Ra
         wrong = first.text_group[texts][:, None] != first.image_group
         for weight, factor in enumerate(weights):
             scores = cosine + factor * found
-            if first.places is not None:
+            places = moved[weight]
+            if places is not None:
                 row, image = (~wrong).nonzero().unbind(1)
                 before = wrong_before(scores, ~wrong, same[weight].item())
-                moved[weight] = moved[weight].moved(texts[row], image, before)
+                moved[weight] = places.moved(texts[row], image, before)
             scores = torch.where(wrong, scores, -torch.inf)
             i2t[weight] += (scores >= best_text[weight] - same[weight]).sum(0)
             t2i[weight, texts] += (scores >= (best_image[weight, texts] - same[weight])[:, None]).sum(1)

@@ -36,12 +36,17 @@ class Difference:
 class Sums(Protocol):
     """What a run's answers add up to, over any choice of items."""
 
-    names: tuple[str, ...]
-    """[M]: of the metrics."""
-    number: int
-    """G."""
-    width: int
-    """V."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """[M]: of the metrics."""
+
+    @property
+    def number(self) -> int:
+        """G."""
+
+    @property
+    def width(self) -> int:
+        """V."""
 
     def add(self, weights: ndarray) -> ndarray:
         """[draws, G] how often each item counts -> [draws, V]."""
@@ -135,7 +140,7 @@ def _mean_change(ours: Sequence[Sums], theirs: Sequence[Sums], kept: ndarray) ->
     (our_kept, our_rest), (their_kept, their_rest) = (
         [[run.add(weights) for run in runs] for weights in (kept, 1.0 - kept)] for runs in (ours, theirs)
     )
-    change = 0.0
+    change = numpy.zeros(1)
     for mine, (stays, goes) in zip(ours, zip(our_kept, our_rest, strict=True), strict=True):
         for comes, leaves in zip(their_rest, their_kept, strict=True):
             # both are added up, not subtracted, so that what is nowhere stays exactly 0
@@ -156,7 +161,7 @@ def _everything(run: Sums) -> ndarray:
 
 
 def _mean_scores(runs: Sequence[Sums], weights: ndarray) -> ndarray:
-    return sum(run.scores(run.add(weights)) for run in runs) / len(runs)
+    return sum((run.scores(run.add(weights)) for run in runs), numpy.zeros(1)) / len(runs)
 
 
 def _blocks(draws: int, run: Sums) -> Iterator[int]:

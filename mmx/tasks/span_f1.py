@@ -14,7 +14,6 @@ from numpy import ndarray
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from mmx.tasks import resampling
 from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
 
 RULES = ("strict", "conll")
@@ -84,8 +83,8 @@ def count_spans(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]
     types = sorted({span[0] for pair in pairs for spans in pair for span in spans})
     place = {name: number for number, name in enumerate(types)}
     counts = numpy.zeros((len(pairs), len(types), 3), dtype=numpy.int64)
-    for post, (right, said) in enumerate(pairs):
-        for column, spans in enumerate((right & said, said, right)):
+    for post, (gold_spans, spans_said) in enumerate(pairs):
+        for column, spans in enumerate((gold_spans & spans_said, spans_said, gold_spans)):
             for span in spans:
                 counts[post, place[span[0]], column] += 1
     return SpanCounts(tuple(types), counts)
@@ -100,7 +99,10 @@ def type_scores(counts: SpanCounts) -> list[TypeScores]:
     """The same of each type by itself."""
     totals = counts.counts.sum(0)
     rows = zip(counts.types, _scores(totals).tolist(), totals.tolist(), strict=True)
-    return [TypeScores(name, *scores, gold=gold, predicted=said) for name, scores, (_, said, gold) in rows]
+    return [
+        TypeScores(name, precision, recall, f1, gold, said)
+        for name, (precision, recall, f1), (_, said, gold) in rows
+    ]
 
 
 class SpanSums:
@@ -123,13 +125,6 @@ class SpanSums:
     def same_items(self, other: Sums) -> bool:
         """Whether another run is over posts with as many gold spans each."""
         return isinstance(other, SpanSums) and numpy.array_equal(self._posts[:, 2::3], other._posts[:, 2::3])
-
-
-def intervals(
-    rules: Mapping[str, SpanCounts], resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """The 95% interval of each of the three by each rule, such as `f1_strict`."""
-    return resampling.intervals([SpanSums(rules)], resamples, seed)
 
 
 def _scores(totals: ndarray) -> ndarray:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from mmx.core.present import present
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "mmx_token"
 MOST_BYTES = 20_000_000
@@ -59,8 +61,11 @@ class Guard:
 
     def _has_token(self, request: Request) -> bool:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        given = (bearer, request.cookies.get(COOKIE, ""), request.query_params.get("token", ""))
-        return any(secrets.compare_digest(word.encode(), self._token.encode()) for word in given)
+        token, given = (
+            present(self._token),
+            (bearer, request.cookies.get(COOKIE, ""), request.query_params.get("token", "")),
+        )
+        return any(secrets.compare_digest(word.encode(), token.encode()) for word in given)
 
 
 def _length(request: Request) -> float:

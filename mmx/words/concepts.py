@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mmx.core.record import Record
 from mmx.words.split import split_words
 
 
@@ -14,11 +13,6 @@ def concept_ids(forms: Mapping[str, int], captions: Iterable[str]) -> list[list[
         captions: as people wrote them.
     """
     return [ids_of_words(forms, split_words(caption)) for caption in captions]
-
-
-def image_concept_ids(forms: Mapping[str, int], records: Iterable[Record]) -> list[list[int]]:
-    """For each record the concepts that any of its captions names, each once, in rising order."""
-    return [sorted(set().union(*concept_ids(forms, record.captions))) for record in records]
 
 
 def ids_of_words(forms: Mapping[str, int], words: Sequence[str]) -> list[int]:

@@ -1,7 +1,7 @@
 """Vocabulary: the words that a method without a text tower knows, counted from training captions."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,8 +48,12 @@ class Vocabulary:
             ArtifactError: when it is not a vocabulary.
         """
         words = values.get("words")
-        whole = isinstance(words, list) and all(isinstance(word, str) for word in words)
-        if not whole or tuple(words[: len(SPECIAL)]) != SPECIAL or len(set(words)) < len(words):
+        if (
+            not isinstance(words, list)
+            or not all(isinstance(word, str) for word in words)
+            or tuple(words[: len(SPECIAL)]) != SPECIAL
+            or len(set(words)) < len(words)
+        ):
             raise ArtifactError(
                 "the vocabulary is broken: it is no list of different words that begins with "
                 f"{', '.join(SPECIAL)}. Train again."
@@ -78,11 +82,6 @@ class Vocabulary:
         places = tuple(range(len(words)))
         unknown = frozenset(place for place in places if ids[place] == UNKNOWN)
         return CaptionWords(words, places, frozenset({0, len(words) - 1}), unknown)
-
-    def unknown_share(self, captions: Sequence[str]) -> float:
-        """The share of words, 0 to 1, that are `<unk>`; 0 where there is no word."""
-        words = [word for caption in captions for word in split_words(caption)]
-        return sum(word not in self._ids for word in words) / max(1, len(words))
 
     @cached_property
     def _ids(self) -> dict[str, int]:

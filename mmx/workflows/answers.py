@@ -10,12 +10,15 @@ from mmx.tasks.resampling import Difference, Sums, check_same_items, paired_test
 
 DIFFERENCE = "Difference: this run less the one that it is compared with."
 """Of an evaluation with a second run beside it."""
+__all__ = ["DIFFERENCE", "Answers", "Comparison", "Difference", "check_items", "compare", "differences"]
 
 
 class Answers(Protocol):
     """Enough to measure a run and to compare it with others, without asking it again."""
 
-    primary_metric: str
+    @property
+    def primary_metric(self) -> str:
+        """By which one run is better than another."""
 
     @property
     def about(self) -> Mapping[str, str]:

@@ -1,24 +1,21 @@
-"""Bringing together what a method asks for, to train it or to use a run: its towers, its data, its model."""
+"""Bringing together what a method asks for over a corpus: its towers, and what they read of each split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from mmx.core.assets import Assets
-from mmx.core.discover import find_method
-from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.method import Method
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
-from mmx.core.settings import resolve
 from mmx.core.tower import Tower, TowerUse
 from mmx.encoders.batch_norm import fold
-from mmx.encoders.load import adapt, check_trainable, load_encoder
+from mmx.encoders.load import adapt, load_encoder
+from mmx.encoders.names import check_trainable
 from mmx.engine.split_data import (
     FeatureImages,
     FeatureTexts,
@@ -30,11 +27,9 @@ from mmx.engine.split_data import (
 )
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
-from mmx.store.run import RunFolder
 from mmx.workflows.asset_source import asset_source
 from mmx.workflows.fitted import FittedMethod
 from mmx.workflows.frozen_features import ensure_features, frozen_tower, modality_of, open_features
-from mmx.workflows.head_run import is_head
 from mmx.workflows.post_data import post_images, post_texts
 
 
@@ -63,7 +58,7 @@ class Assembly:
         pictured = "image" in self.uses and any(record.image is not None for record in records)
         pictures = self.images(split) if pictured else None
         paths = [None if record.image is None else self.manifest.image_path(record) for record in records]
-        images = post_images(paths, pictures, self.fitted.thumbnail)
+        images = post_images(paths, pictures, self.uses.get("image"))
         tower = self.towers["text"].module if "text" in self.towers else None
         return SplitData(records, images, post_texts(self.fitted, tower, records), posts=True)
 
@@ -93,7 +88,7 @@ class Assembly:
             sources.append(FeatureTexts(self._store("text", split), self.uses["text"].features))
         elif "text" in self.uses:
             captions = [caption for record in records for caption in record.captions]
-            numbers["token_ids"] = self.towers["text"].module.tokenize(captions)
+            numbers["token_ids"] = present(self.towers["text"].module).tokenize(captions)
         if numbers:
             sources.append(NumberTexts(numbers))
         return sources[0] if len(sources) == 1 else JoinedTexts(sources)
@@ -110,41 +105,6 @@ class Assembly:
                 f"--split {split} --overwrite"
             )
         return store
-
-
-@dataclass(frozen=True)
-class OpenedRun:
-    """A trained run with everything needed to use it again."""
-
-    folder: RunFolder
-    fitted: FittedMethod
-    model: nn.Module
-    fingerprint: str
-    """Of the weights that the model has."""
-    towers: Mapping[str, Tower]
-    home: Home
-    dataset: str
-
-    @property
-    def method(self) -> Method:
-        """The method that was trained, with the task that it was trained for first."""
-        return self.fitted.method
-
-    @property
-    def uses(self) -> Mapping[str, TowerUse]:
-        """The towers by name, as the method asks for them."""
-        return self.method.towers(self.fitted.settings)
-
-    @cached_property
-    def assembly(self) -> Assembly:
-        """The run over its dataset, which is opened when it is first asked for: photos are searched without.
-
-        Raises:
-            ArtifactError: when the dataset is not prepared.
-        """
-        manifest = Manifest.open(self.home.dataset(self.dataset))
-        facts = self.folder.facts["towers"]
-        return Assembly(self.home, manifest, self.uses, self.towers, facts, self.fitted)
 
 
 def assemble(
@@ -170,7 +130,7 @@ def assemble(
     facts: dict[str, dict[str, Any]] = {}
     for key, use in uses.items():
         if use.trainable:
-            encoder = _load_trainable(use)
+            encoder = load_trainable(use)
             towers[key] = Tower(width=encoder.width, module=encoder)
             fingerprint = encoder.fingerprint
         else:
@@ -183,79 +143,7 @@ def assemble(
     return Assembly(home, manifest, uses, towers, facts, fitted)
 
 
-def open_run(path: Path, home: Home, device: torch.device, dataset: str | None = None) -> OpenedRun:
-    """A run with its weights, over its own corpus or over another one.
-
-    Raises:
-        ArtifactError: when the run or its towers' weights are not there, or do not fit.
-    """
-    folder = RunFolder.open(path)
-    fitted, towers = rebuild(folder)
-    model = fitted.build(towers)
-    fingerprint = _load_weights(folder, model)
-    model = model.to(device).eval()
-    dataset = dataset or folder.facts["dataset"]
-    return OpenedRun(folder, fitted, model, fingerprint, towers, home, dataset)
-
-
-def method_of(folder: RunFolder) -> tuple[Method, Any]:
-    """The method and settings that a run was made with.
-
-    Raises:
-        UsageError: when it is a few-shot classifier, which is neither trained nor assembled.
-        ArtifactError: when this mmx has them no longer.
-    """
-    name = folder.facts["method"]
-    if is_head(folder):
-        raise UsageError(
-            f"'{folder.path}' labels photos, and does not match pictures and words. Label some with it: mmx "
-            f"predict {folder.path.name} PHOTO. See what else there is: mmx runs"
-        )
-    try:
-        method = find_method(name)
-        settings, _ = resolve(
-            method.settings, [("run", folder.facts["settings"])], f"mmx train {name} --settings"
-        )
-    except UsageError as error:
-        raise ArtifactError(
-            f"'{folder.path}' was made with what this mmx does not have: {error} "
-            "Train again, or use the mmx that made it."
-        ) from error
-    return method, settings
-
-
-def rebuild(folder: RunFolder) -> tuple[FittedMethod, dict[str, Tower]]:
-    """The method with settings and assets, and the empty towers, that a run was made with.
-
-    Raises:
-        ArtifactError: when this mmx has them no longer, or a trained tower began with other weights.
-    """
-    method, settings = method_of(folder)
-    towers, uses = {}, method.towers(settings)
-    for key, fact in folder.facts["towers"].items():
-        module = _load_trainable(uses[key]) if fact["trainable"] else None
-        if module is not None and module.fingerprint != fact["fingerprint"]:
-            raise ArtifactError(
-                f"'{folder.path}' began with the {key} encoder '{fact['encoder']}', fingerprint "
-                f"'{fact['fingerprint']}'; here it has '{module.fingerprint}'. Bring those weights back, "
-                "or train again."
-            )
-        towers[key] = Tower(width=fact["width"], module=module)
-    assets = folder.assets()
-    return FittedMethod(method.with_task(settings, assets), settings, assets), towers
-
-
-def _load_weights(folder: RunFolder, model: nn.Module) -> str:
-    """Fill a model; the fingerprint of just these weights, though a training may be writing better ones."""
-    for _ in range(2):
-        before = folder.fingerprint
-        folder.load_weights(model)
-        if folder.fingerprint == before:
-            return before
-    raise ArtifactError(f"the weights of '{folder.path}' change while they are read. Try again in a moment.")
-
-
-def _load_trainable(use: TowerUse) -> nn.Module:
+def load_trainable(use: TowerUse) -> nn.Module:
     """An encoder to be trained; its BatchNorm is folded away: averages of small batches would spoil it."""
     modality = modality_of(use)
     check_trainable(use.encoder, modality)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
+from mmx.core.present import present
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.search.exact import top_k
 from mmx.store.entries import Entry
@@ -87,7 +88,7 @@ class CaptionQaResult:
     definition: str
 
     def as_document(self) -> dict[str, Any]:
-        """What --json shows; documented in README."""
+        """What --json shows; documented in docs/json.md."""
         return {"schema": SCHEMA, **vars(self), "candidates": [vars(found) for found in self.candidates]}
 
 
@@ -112,7 +113,7 @@ def caption_qa_with(matcher: Matcher, settings: CaptionQaSettings, reporter: Rep
     (gallery,) = split_galleries(matcher, by_photo, reporter)
     photo_scores, rows = _retrieved(photo_vector, gallery, settings)
     question_scores, order = top_k(
-        question_vector, gallery.text_vectors[rows], settings.top, names=[question]
+        question_vector, present(gallery.text_vectors)[rows], settings.top, names=[question]
     )
     captions = gallery.captions
     candidates = tuple(
@@ -126,7 +127,7 @@ def caption_qa_with(matcher: Matcher, settings: CaptionQaSettings, reporter: Rep
         question=question,
         matcher=matcher.name,
         source=shown(gallery.source),
-        size=len(gallery.text_vectors),
+        size=len(present(gallery.text_vectors)),
         retrieved=len(rows),
         candidates=candidates,
         definition=DEFINITION.format(split=gallery.source),
@@ -180,10 +181,10 @@ def _encode_photo(matcher: Matcher, photo: Path) -> Tensor:
 
 def _retrieved(photo: Tensor, gallery: Gallery, settings: CaptionQaSettings) -> tuple[list[float], Tensor]:
     """Scores and rows [K] of the captions nearest to the photo, the first one of each wording."""
-    scores, rows = top_k(
-        photo, gallery.text_vectors, len(gallery.text_vectors), names=[shown(str(settings.photo))]
-    )
-    captions, kept = gallery.captions, {}
+    vectors = present(gallery.text_vectors)
+    scores, rows = top_k(photo, vectors, len(vectors), names=[shown(str(settings.photo))])
+    captions = gallery.captions
+    kept: dict[str, tuple[float, int]] = {}
     for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True):
         kept.setdefault(_wording(captions[row][1]), (score, row))
         if len(kept) == settings.candidates:

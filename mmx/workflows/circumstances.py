@@ -14,7 +14,7 @@ from mmx.core.errors import ArtifactError
 from mmx.store.atomic import disk_errors
 from mmx.store.provenance import commit, machine, versions
 from mmx.store.run import RunFolder
-from mmx.workflows.assemble import method_of
+from mmx.workflows.opened_run import method_of
 
 RESUMED = "resumed.jsonl"
 THREADS = "threads"

@@ -13,6 +13,7 @@ from mmx.core.discover import find_corpus, names
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder, modalities_of
+from mmx.engine.text_batches import pad_tokens
 from mmx.store.foreign import read_array, read_id_table
 from mmx.workflows.frozen_features import MADE_ELSEWHERE
 
@@ -91,11 +92,8 @@ def encoded_texts(
 def _encode(tower: torch.nn.Module, words: Sequence[str], field: str, device: torch.device) -> Tensor:
     vectors = []
     for first in range(0, len(words), BATCH):
-        tokens = [torch.tensor(ids) for ids in tower.tokenize(words[first : first + BATCH])]
-        ids = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(device)
-        lengths = torch.tensor([len(row) for row in tokens], device=device)
-        mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
-        vectors.append(tower(ids, mask)[field].float().cpu())
+        token_ids, token_mask = pad_tokens(tower.tokenize(words[first : first + BATCH]))
+        vectors.append(tower(token_ids.to(device), token_mask.to(device))[field].float().cpu())
     return torch.cat(vectors).clone()
 
 

@@ -1,17 +1,14 @@
 """Compare runs over one split: their numbers with intervals, and a paired test of each against the first."""
 
 import dataclasses
-import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmx import __version__
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
@@ -31,6 +28,7 @@ from mmx.workflows.evaluate_settings import (
 )
 from mmx.workflows.head_run import is_head
 from mmx.workflows.labelled import Interval
+from mmx.workflows.making import making
 from mmx.workflows.rankings import kept_ranks
 from mmx.workflows.seed_groups import SeedGroup, group_by_setting, what_differs
 from mmx.workflows.seeds import runs_of_seeds
@@ -147,9 +145,7 @@ def compare_runs(settings: CompareSettings, reporter: Reporter) -> Compared:
         "items": found.sums.number,
         "primary_metric": found.primary_metric,
         "seed": settings.seed,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(settings.argv),
-        "mmx": __version__,
+        **making(settings.argv),
     }
     several = [OF_SEEDS] if any(len(group.runs) > 1 for group in groups) else []
     return Compared(facts, rows, (*found.definitions, *DEFINITIONS, *several))
@@ -191,8 +187,7 @@ def _check_kind(first: RunFolder, other: RunFolder) -> None:
 def _answers(
     run: RunFolder, manifest: Manifest, asked: EvaluateSettings, device: torch.device, reporter: Reporter
 ) -> Answers:
-    asked = dataclasses.replace(asked, run=run.path)
-    kept = kept_head if is_head(run) else kept_posts if reads_posts(run.path, asked) else kept_ranks
+    kept = kept_head if is_head(run) else kept_posts if reads_posts(run) else kept_ranks
     return kept(run, manifest, asked, device, reporter)
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmx.core.classifier import Classifier, ShotSettings
-from mmx.core.discover import HEADS, find_classifiers
+from mmx.core.discover import find_classifiers
 from mmx.core.errors import UsageError
 from mmx.core.names import canonical, unknown
 from mmx.core.settings import names, parse_assignments, resolve
 
 GIVEN_APART = {"shots": "--shots", "encoder": "--encoder"}
 """Settings that a comparison gives to all of them."""
+
+LISTING = "mmx fewshot --help"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Contender:
         """
         shown = {"encoder": encoder, "shots": shots}
         layers = [(self.set_by, self.changes), ("fewshot", shown)]
-        return resolve(self.classifier.settings, layers, HEADS)[0]
+        return resolve(self.classifier.settings, layers, LISTING)[0]
 
 
 def find_contenders(chosen: Sequence[str], assignments: Sequence[str]) -> list[Contender]:
@@ -71,7 +73,7 @@ def _matching(wanted: str, rows: Mapping[str, Contender]) -> dict[str, Contender
     name = canonical(wanted)
     found = {row: contender for row, contender in rows.items() if name in (row, contender.method)}
     if not found:
-        raise unknown("classifier", wanted, [*rows], HEADS)
+        raise unknown("classifier", wanted, [*rows], LISTING)
     return found
 
 

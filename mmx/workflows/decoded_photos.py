@@ -1,7 +1,7 @@
-"""Photos from files as an encoder sees them, decoded beside the network."""
+"""Photos from files through an encoder, decoded beside the network."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +9,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from mmx.core.reporter import Reporter
 from mmx.core.view import View
+from mmx.engine.pictures import Pixels, join_pictures
 from mmx.store.images import ImageError, read_pixels
 
 DECODERS = 4
@@ -35,6 +37,30 @@ def decode_photos(paths: Sequence[Path], view: View, size: int) -> Iterator[list
                 )
 
     yield from _batched(one_by_one(), size)
+
+
+def encode_photos(
+    paths: Sequence[Path], view: View, size: int, encode: Callable[[Pixels], Tensor], reporter: Reporter
+) -> tuple[Tensor, list[tuple[int, str]]]:
+    """Vectors [N, D] of the readable photos, in order, and (place, reason) of all others.
+
+    Args:
+        paths: where they are.
+        view: what the encoder sees of them.
+        size: how many are encoded at once.
+        encode: pictures -> [B, D] on the CPU.
+        reporter: hears of the progress.
+    """
+    vectors: list[Tensor] = []
+    failures: list[tuple[int, str]] = []
+    with reporter.progress("encode photos", len(paths), "photos") as bar:
+        for pictures in decode_photos(paths, view, size):
+            failures += [(place, read) for place, read in pictures if isinstance(read, str)]
+            pixels = [read for _, read in pictures if not isinstance(read, str)]
+            if pixels:
+                vectors.append(encode(join_pictures(pixels, view)))
+            bar.advance(len(pictures))
+    return torch.cat(vectors) if vectors else torch.empty(0, 0), failures
 
 
 def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -8,14 +8,14 @@ from functools import cached_property
 import torch
 from torch.nn.functional import normalize
 
-from mmx.core.device import default_precision
 from mmx.core.errors import ArtifactError, DataError, MissingExtraError, UsageError
 from mmx.core.home import Home
 from mmx.core.record import Record, have_identities
 from mmx.core.reporter import Reporter
 from mmx.core.tower import MODALITIES, TowerUse
-from mmx.encoders.load import encoder_slug, load_encoder, resolve_name
-from mmx.engine.evaluator import Embeddings, embed_split
+from mmx.encoders.load import load_encoder
+from mmx.encoders.names import encoder_slug, resolve_name
+from mmx.engine.evaluator import Embeddings, embed_split, embed_texts
 from mmx.engine.second_stage import active
 from mmx.engine.split_data import FeatureImages, FeatureTexts, JoinedTexts, NumberTexts, SplitData
 from mmx.store.features import FeatureStore
@@ -24,9 +24,10 @@ from mmx.store.run import RunFolder
 from mmx.tasks.label_completion import completed_labels, near_captions
 from mmx.tasks.recall import DIRECTIONS, Ranks
 from mmx.tasks.rerank import FirstStage
-from mmx.workflows.assemble import Assembly, OpenedRun, open_run
+from mmx.workflows.assemble import Assembly
 from mmx.workflows.frozen_features import MADE_ELSEWHERE, ensure_features, modality_of, open_features
 from mmx.workflows.import_features import import_name
+from mmx.workflows.opened_run import OpenedRun, open_run
 from mmx.workflows.rank_files import RankTable
 from mmx.workflows.retrieval_task import retrieval_of
 
@@ -98,16 +99,15 @@ def embed_run(
     opened = open_run(folder.path, home, device, manifest.name)
     task = retrieval_of(opened.method, folder.path)
     assembly = read_by_run(opened, manifest, split, device, reporter)
-    # What was trained and selected in full precision is measured in it.
-    precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
-    data, encode = assembly.data(split), (task.encode_image, task.encode_text)
-    chosen = (device, batch_size, precision, reporter)
+    precision = opened.precision(device)
+    data, chosen = assembly.data(split), (device, batch_size, precision, reporter)
     second = active(task.rerank, opened.model) if both_stages else None
-    embeddings = embed_split(opened.model, *encode, data, *chosen, second)
+    embeddings = embed_split(opened.model, task.encode_image, task.encode_text, data, *chosen, second)
     completed = None
     if complete_labels:
         more = _labels_completed(task.labels, opened, data, embeddings)
-        completed = embed_split(opened.model, *encode, more, *chosen)
+        text = embed_texts(opened.model, task.encode_text, more, *chosen)
+        completed = dataclasses.replace(embeddings, text=text, second=None)
     weight = None if task.rerank is None else float(task.rerank.weight(opened.model))
     encoders = {modality: fact["encoder"] for modality, fact in folder.facts["towers"].items()}
     name, method = str(folder.path), folder.facts["method"]
@@ -144,8 +144,7 @@ def read_by_run(
     # Only training mirrors a picture, so that features without the mirrored twin do.
     uses = {key: dataclasses.replace(use, augment="none") for key, use in opened.uses.items()}
     ensure_features(opened.home, manifest, uses, device.type, reporter, [split])
-    facts = opened.folder.facts["towers"]
-    return Assembly(opened.home, manifest, uses, opened.towers, facts, opened.fitted)
+    return opened.over(manifest, uses)
 
 
 def embed_model(
@@ -184,7 +183,8 @@ def embed_model(
     rows, captions = torch.tensor(with_picture, dtype=torch.int64), torch.arange(len(groups.text_group))
     if not len(rows) or not len(captions):
         raise DataError(
-            f"nothing can be matched: '{split}' has {len(rows)} pictures and {len(captions)} captions."
+            f"nothing can be matched: '{split}' has {len(rows)} pictures and {len(captions)} captions. "
+            "Name another split, or prepare the dataset with both."
         )
     image = normalize(image_store.read_images("image_embedding", rows), dim=-1)
     text = normalize(text_store.read_texts("text_embedding", captions), dim=-1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmx.core.classifier import Episode
 from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.store.manifest import CORPUS_FILE, Manifest
 from mmx.workflows.class_texts import (
@@ -52,7 +53,10 @@ class Shown:
         used = set(drawn.val)
         places = [place for place in self.source.places(split) if place not in used]
         if not places:
-            raise DataError(f"'{self.source.manifest.name}' {split} has no picture left to report on.")
+            raise DataError(
+                f"'{self.source.manifest.name}' {split} has no picture left to report on. Name another "
+                "split: --split"
+            )
         return self.features.read(places), torch.tensor(self.source.classes(places))
 
 
@@ -96,9 +100,9 @@ def show(settings: FewshotSettings, manifest: Manifest, device: torch.device, re
     """
     names = manifest.class_names
     known = None if settings.class_texts is None else read_named(settings.class_texts, settings.text_names)
-    kept = range(len(names))
+    kept = list(range(len(names)))
     if settings.only_named:
-        kept = [label for label in kept if plain_name(names[label]).lower() in known]
+        kept = [label for label in kept if plain_name(names[label]).lower() in present(known)]
     if len(kept) < 2:
         raise UsageError(f"{len(kept)} classes of '{manifest.name}' are left. It takes two to tell apart.")
     class_names = tuple(names[label] for label in kept)
@@ -107,7 +111,8 @@ def show(settings: FewshotSettings, manifest: Manifest, device: torch.device, re
     splits = [split for split in manifest.splits if split in {"train", "val", settings.split}]
     features = open_shot_features(settings.home, manifest, settings.encoder, splits, device.type, reporter)
     if known is not None:
-        return Shown(source, features, named_texts(known, class_names, features.width, settings.class_texts))
+        place = present(settings.class_texts)
+        return Shown(source, features, named_texts(known, class_names, features.width, place))
     prompts = prompts_of(manifest.name, settings.prompts)
     texts = encoded_texts(features.text_encoder, features.field, class_names, prompts, device)
     return Shown(source, features, texts)

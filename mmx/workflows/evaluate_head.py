@@ -1,18 +1,15 @@
 """Measure how often a classifier that was kept as a run is right, and whether its probabilities hold."""
 
 import dataclasses
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmx import __version__
 from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter
@@ -30,8 +27,9 @@ from mmx.workflows.evaluate_settings import (
 )
 from mmx.workflows.evaluation import record
 from mmx.workflows.head_run import Head, is_head, open_head
-from mmx.workflows.label_files import LabelTable, load_labels, save_labels
+from mmx.workflows.label_files import LabelTable, kept_labels, save_labels
 from mmx.workflows.labelled import SortedSplit
+from mmx.workflows.making import making
 from mmx.workflows.shot_features import open_shot_features
 from mmx.workflows.shots import ShotSource
 
@@ -69,28 +67,16 @@ class HeadEvaluation:
         return {"schema": SCHEMA, **facts, **plain, **changed}
 
 
-def labels_photos(settings: EvaluateSettings) -> bool:
-    """Whether a run that is named holds a few-shot classifier.
-
-    Raises:
-        ArtifactError: when there is no such run.
-    """
-    if settings.run is None or settings.model is not None:
-        return False
-    return is_head(find_run(settings.run, settings.home.runs))
-
-
-def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluation:
+def evaluate_head(folder: RunFolder, settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluation:
     """Label every picture of a split that is of a class which the run knows; the run keeps the numbers.
 
     Raises:
         UsageError: for words that do not fit together, or a split that is not there.
-        ArtifactError: when the run, dataset or features are missing or do not fit.
+        ArtifactError: when the dataset or features are missing or do not fit.
         DataError: when no picture of the split is of a class of the run.
     """
     refuse_ranking(settings, "photos")
     device, began = find_device(settings.device), time.perf_counter()
-    folder = find_run(settings.run, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
     other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
@@ -99,8 +85,8 @@ def evaluate_head(settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluat
         head = open_head(folder)
         labels, features = _read(folder, head, manifest, settings, device, reporter)
         probabilities = head.probabilities(features)
-        table = _table(folder, head, manifest, settings, labels, probabilities)
-        confusion = table.found.confusion
+        found = SortedSplit(head.class_names, labels, probabilities.argmax(1), 0)
+        table, confusion = _table(folder, manifest, settings, found), found.confusion
         error = {"calibration_error": calibration_error(probabilities, labels)}
         facts = {
             **_about(folder, head, manifest, settings),
@@ -144,28 +130,17 @@ def kept_head(
     """
     if not is_head(run):
         raise UsageError(f"'{run.path}' labels no photos. Compare with a run that does: mmx runs")
-    about = (manifest.name, manifest.fingerprint, settings.split)
-    wanted = dict(zip(("dataset", "manifest_fingerprint", "split"), about, strict=True))
-    found = load_labels(run.path, {"fingerprint": run.fingerprint, **wanted})
-    if found is not None:
-        return found
-    with run.locked():
+
+    def label() -> LabelTable:
         head = open_head(run)
         labels, features = _read(run, head, manifest, settings, device, reporter)
-        table = _table(run, head, manifest, settings, labels, head.probabilities(features))
-        save_labels(run.path, table)
-    return table
+        predicted = head.probabilities(features).argmax(1)
+        return _table(run, manifest, settings, SortedSplit(head.class_names, labels, predicted, 0))
+
+    return kept_labels(run, manifest, settings.split, label)
 
 
-def _table(
-    run: RunFolder,
-    head: Head,
-    manifest: Manifest,
-    settings: EvaluateSettings,
-    labels: Tensor,
-    probabilities: Tensor,
-) -> LabelTable:
-    found = SortedSplit(head.class_names, labels, probabilities.argmax(1), 0)
+def _table(run: RunFolder, manifest: Manifest, settings: EvaluateSettings, found: SortedSplit) -> LabelTable:
     about = (run.fingerprint, manifest.name, manifest.fingerprint, settings.split)
     return LabelTable(found, *about, "labelling", "accuracy")
 
@@ -214,9 +189,7 @@ def _about(folder: RunFolder, head: Head, manifest: Manifest, settings: Evaluate
         "split": settings.split,
         "classes": len(head.class_names),
         "seed": settings.seed,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(settings.argv),
-        "mmx": __version__,
+        **making(settings.argv),
     }
 
 

@@ -1,25 +1,22 @@
 """Measure how well a run names entities of posts, or tells their sentiment."""
 
 import dataclasses
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmx import __version__
-from mmx.core.device import default_precision, find_device
+from mmx.core.device import find_device
 from mmx.core.errors import UsageError
 from mmx.core.reporter import Reporter
 from mmx.core.task import PostTask
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.workflows.answers import DIFFERENCE, Comparison, compare
-from mmx.workflows.assemble import Assembly, method_of, open_run
+from mmx.workflows.assemble import Assembly
 from mmx.workflows.embedded import read_by_run
 from mmx.workflows.evaluate_settings import (
     EvaluateSettings,
@@ -28,8 +25,10 @@ from mmx.workflows.evaluate_settings import (
     refuse_ranking,
 )
 from mmx.workflows.evaluation import record
-from mmx.workflows.label_files import LabelTable, load_labels, save_labels
-from mmx.workflows.labelled import Interval, Labelled, check_labelled, label_split
+from mmx.workflows.label_files import LabelTable, kept_labels, save_labels
+from mmx.workflows.labelled import Interval, SortedSplit, TaggedSplit, check_labelled, label_split, post_task
+from mmx.workflows.making import making
+from mmx.workflows.opened_run import OpenedRun, method_of, open_run
 from mmx.workflows.post_samples import draw_samples
 
 SCHEMA = "mmx.evaluate-posts/1"
@@ -61,55 +60,51 @@ class PostEvaluation:
         return {"schema": SCHEMA, **facts, **plain, "intervals": intervals, "samples": samples}
 
 
-def reads_posts(run: Path | None, settings: EvaluateSettings) -> bool:
-    """Whether a run that is named reads posts one by one, instead of matching.
+def reads_posts(run: RunFolder) -> bool:
+    """Whether a run reads posts one by one, instead of matching.
 
     Raises:
-        ArtifactError: when there is no such run.
+        UsageError: when it holds a few-shot classifier.
+        ArtifactError: when this mmx has its method no longer.
     """
-    if run is None or settings.model is not None:
-        return False
-    method, _ = method_of(find_run(run, settings.home.runs))
+    method, _ = method_of(run)
     return all(isinstance(task, PostTask) for task in method.tasks)
 
 
-def evaluate_posts(settings: EvaluateSettings, samples: int, reporter: Reporter) -> PostEvaluation:
+def evaluate_posts(folder: RunFolder, settings: EvaluateSettings, reporter: Reporter) -> PostEvaluation:
     """Label every post of a split, and say how sure the numbers are; the run keeps them in its metrics.json.
 
     Raises:
         UsageError: for words that do not fit together, or a split that is not there.
-        ArtifactError: when the run, dataset, features or weights are missing or do not fit.
+        ArtifactError: when the dataset, features or weights are missing or do not fit.
         DataError: when the split has nothing of what the run tells.
     """
     refuse_ranking(settings, "posts")
     device, started = find_device(settings.device), time.perf_counter()
-    folder = find_run(settings.run, settings.home.runs)
     manifest = Manifest.open(settings.home.dataset(dataset_of(settings, folder)))
     manifest.split(settings.split)
     other = None if settings.compare is None else find_run(settings.compare, settings.home.runs)
     check_comparable(settings, folder, other, manifest, reporter)
-    if other is not None and not reads_posts(other.path, settings):
+    if other is not None and not reads_posts(other):
         raise UsageError(f"'{other.path}' labels no posts. Compare with a run that does: mmx runs")
     with folder.locked():
-        assembly, model, fingerprint = _open(folder, settings, manifest, device, reporter)
-        shown = (assembly, model, settings.split, samples, settings.seed, device)
-        drawn = draw_samples(*shown) if samples else None
-        found, precision = _label(folder, assembly, model, settings, device, reporter)
+        opened, assembly = _open(folder, settings, manifest, device, reporter)
+        shown = (assembly, opened.model, settings.split, settings.samples, settings.seed, device)
+        drawn = draw_samples(*shown) if settings.samples else None
+        found = _label(opened, assembly, settings, device, reporter)
         facts = {
-            **_about(folder, fingerprint, manifest, assembly, settings),
+            **_about(opened, assembly, settings),
             "posts": found.posts,
-            "precision": precision,
+            "precision": opened.precision(device),
             "seed": settings.seed,
             "device": str(device),
             "seconds": round(time.perf_counter() - started, 3),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": shlex.join(settings.argv),
-            "mmx": __version__,
+            **making(settings.argv),
         }
         told = (found.metrics, found.intervals(settings.seed), tuple(found.rows))
         remarks = (*_missing_pictures(facts), *found.remarks)
         evaluation = PostEvaluation(str(folder.path), facts, *told, remarks, found.definitions)
-        table = _table(found, fingerprint, manifest, assembly, settings)
+        table = _table(found, opened, assembly, settings)
         save_labels(folder.path, table)
         record(folder, evaluation.document(), ("comparison", "samples"))
         if drawn is not None:
@@ -128,44 +123,38 @@ def _open(
     manifest: Manifest,
     device: torch.device,
     reporter: Reporter,
-) -> tuple[Assembly, torch.nn.Module, str]:
+) -> tuple[OpenedRun, Assembly]:
     opened = open_run(folder.path, settings.home, device, manifest.name)
     assembly = read_by_run(opened, manifest, settings.split, device, reporter)
     where = f"'{manifest.name}' {settings.split}"
-    check_labelled(assembly.fitted.task, manifest.split(settings.split), where)
-    return assembly, opened.model, opened.fingerprint
+    check_labelled(post_task(assembly.fitted.task), manifest.split(settings.split), where)
+    return opened, assembly
 
 
 def _label(
-    folder: RunFolder,
+    opened: OpenedRun,
     assembly: Assembly,
-    model: torch.nn.Module,
     settings: EvaluateSettings,
     device: torch.device,
     reporter: Reporter,
-) -> tuple[Labelled, str]:
-    # what was trained and selected in full precision is measured in it
-    precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
-    fitted, data = assembly.fitted, assembly.data(settings.split)
-    names = fitted.task.labels(fitted.assets)
-    told = (data, device, precision, reporter, settings.batch_size)
-    return label_split(model, fitted.task, names, *told), precision
+) -> TaggedSplit | SortedSplit:
+    task, data = post_task(assembly.fitted.task), assembly.data(settings.split)
+    told = (data, device, opened.precision(device), reporter, settings.batch_size)
+    return label_split(opened.model, task, task.labels(assembly.fitted.assets), *told)
 
 
-def _about(
-    folder: RunFolder, fingerprint: str, manifest: Manifest, assembly: Assembly, settings: EvaluateSettings
-) -> dict[str, Any]:
-    records = manifest.split(settings.split)
+def _about(opened: OpenedRun, assembly: Assembly, settings: EvaluateSettings) -> dict[str, Any]:
+    facts, manifest = opened.folder.facts, assembly.manifest
     return {
         "task": assembly.fitted.task.name,
         "primary_metric": assembly.fitted.task.primary_metric,
-        "method": folder.facts["method"],
-        "encoders": {key: fact["encoder"] for key, fact in folder.facts["towers"].items()},
-        "fingerprint": fingerprint,
+        "method": facts["method"],
+        "encoders": {key: fact["encoder"] for key, fact in facts["towers"].items()},
+        "fingerprint": opened.fingerprint,
         "dataset": manifest.name,
         "manifest_fingerprint": manifest.fingerprint,
         "split": settings.split,
-        "without_picture": sum(record.image is None for record in records),
+        "without_picture": sum(record.image is None for record in manifest.split(settings.split)),
         "reads_pictures": "image" in assembly.uses,
     }
 
@@ -187,22 +176,17 @@ def kept_posts(
         ArtifactError: when the file is broken, or weights or features are missing or do not fit.
         DataError: when the split has nothing of what the run tells.
     """
-    about = (manifest.name, manifest.fingerprint, settings.split)
-    wanted = dict(zip(("dataset", "manifest_fingerprint", "split"), about, strict=True))
-    found = load_labels(run.path, {"fingerprint": run.fingerprint, **wanted})
-    if found is not None:
-        return found
-    with run.locked():
-        assembly, model, fingerprint = _open(run, settings, manifest, device, reporter)
-        labelled, _ = _label(run, assembly, model, settings, device, reporter)
-        table = _table(labelled, fingerprint, manifest, assembly, settings)
-        save_labels(run.path, table)
-    return table
+
+    def label() -> LabelTable:
+        opened, assembly = _open(run, settings, manifest, device, reporter)
+        return _table(_label(opened, assembly, settings, device, reporter), opened, assembly, settings)
+
+    return kept_labels(run, manifest, settings.split, label)
 
 
 def _table(
-    found: Labelled, fingerprint: str, manifest: Manifest, assembly: Assembly, settings: EvaluateSettings
+    found: TaggedSplit | SortedSplit, opened: OpenedRun, assembly: Assembly, settings: EvaluateSettings
 ) -> LabelTable:
-    task = assembly.fitted.task
-    about = (fingerprint, manifest.name, manifest.fingerprint, settings.split)
+    task, manifest = assembly.fitted.task, assembly.manifest
+    about = (opened.fingerprint, manifest.name, manifest.fingerprint, settings.split)
     return LabelTable(found, *about, task.name, task.primary_metric)

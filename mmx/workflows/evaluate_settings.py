@@ -1,6 +1,6 @@
 """What `mmx evaluate` was asked for, and what is refused before any work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,13 @@ from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
+from mmx.core.present import present
 from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
 from mmx.core.task import Retrieval
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
-from mmx.workflows.assemble import method_of
+from mmx.workflows.opened_run import method_of
 from mmx.workflows.stage_rows import VAL, parse_top
 
 
@@ -50,6 +51,8 @@ class EvaluateSettings:
     faithfulness: int = 0
     """Of how many captions, with their own pictures, it is measured whether the regions with most weight
     matter."""
+    samples: int = 0
+    """Of a run on posts: how many of them what it makes up is drawn of."""
     device: str = "auto"
     batch_size: int = 256
     seed: int = 0
@@ -88,17 +91,16 @@ def checked(settings: EvaluateSettings) -> torch.device:
 
 def dataset_of(settings: EvaluateSettings, folder: RunFolder | None) -> str:
     """The dataset to evaluate on, as its folder is called."""
-    return folder.facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
+    return present(folder).facts["dataset"] if settings.dataset is None else canonical(settings.dataset)
 
 
-def refuse_ranking(settings: EvaluateSettings, labels: str, more: Mapping[str, object] | None = None) -> None:
-    """A run that labels ranks nothing; `labels` says what, and `more` has further options with their values.
+def refuse_ranking(settings: EvaluateSettings, labels: str) -> None:
+    """A run that labels ranks nothing; `labels` says what.
 
     Raises:
         UsageError: when something was asked for that only rankings have.
     """
     asked = {
-        **(more or {}),
         "--worst": settings.worst,
         "--rerank-top": settings.rerank_top is not None,
         "--tune-weight": settings.tune_weight,
@@ -140,9 +142,8 @@ def check_stages(settings: EvaluateSettings, folder: RunFolder | None, manifest:
     if not wishes:
         return
     if folder is None or not _looks_twice(folder):
-        raise UsageError(
-            f"'{settings.model or folder.path}' has no second stage. Leave out {' and '.join(wishes)}."
-        )
+        named = settings.model or present(folder).path
+        raise UsageError(f"'{named}' has no second stage. Leave out {' and '.join(wishes)}.")
     if settings.tune_weight:
         if top == 0:
             raise UsageError("--rerank-top 0 leaves out what --tune-weight tunes. Leave out one of them.")
@@ -170,7 +171,7 @@ def check_comparable(
     if folder is not None and folder.path.resolve() == other.path.resolve():
         raise UsageError(f"'{other.path}' would be compared with itself. Name another run: mmx runs")
     if settings.dataset is None:
-        check_same_data(folder, other)
+        check_same_data(present(folder), other)
 
 
 def check_same_data(one: RunFolder, other: RunFolder) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmx.store.run import RunFolder
 from mmx.store.sealed import write_sealed
-from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank
+from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank, resampling
 from mmx.tasks.faithfulness import Faithfulness
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 from mmx.workflows.answers import DIFFERENCE, Comparison
@@ -176,11 +176,12 @@ def _definitions(rows: Sequence[RankedRow], tuning: Tuning | None, table: RankTa
 
 
 def _measured(row: RankedRow, table: RankTable, seed: int) -> MeasuredRow:
+    sums = bootstrap.RankSums(row.ranks, table.image_group, table.text_group)
     return MeasuredRow(
         name=row.name,
         rerank_top=row.top,
         weight=row.weight,
         weight_from=row.weight_from,
         metrics=retrieval_metrics(row.ranks),
-        intervals=bootstrap.intervals(row.ranks, table.image_group, table.text_group, seed=seed),
+        intervals=resampling.intervals([sums], seed=seed),
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmx.core.batch import Batch
 from mmx.core.caption_words import CaptionWords
 from mmx.core.errors import DataError
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.core.seed import derive_seed
 from mmx.core.task import Retrieval
@@ -62,7 +63,7 @@ def explain_pairs(
             reporter.warn(f"'{pair.shown_path}' cannot be read and is not explained: {error}")
     if not looked:
         raise DataError("nothing can be explained: there is no hit whose picture can be read.")
-    drawn = any(use.encoder.startswith("random:") for use in matcher.opened.uses.values())
+    drawn = any(use.encoder.startswith("random:") for use in present(matcher.opened).uses.values())
     return write_evidence(looked, matcher.name, place, title, (RANDOM,) * drawn)
 
 
@@ -72,7 +73,7 @@ def _look(matcher: Matcher, task: Retrieval, pair: Pair) -> Looked:
     Raises:
         ImageError: when the picture cannot be read.
     """
-    model = matcher.opened.model
+    model = present(matcher.opened).model
     picture = load_image(pair.path, LONGEST)
     image, boxes = _regions(matcher, pair, picture.size)
     batch = replace(image, **_filled(matcher.read_texts([pair.caption])))
@@ -95,7 +96,8 @@ def _look(matcher: Matcher, task: Retrieval, pair: Pair) -> Looked:
 
 def _regions(matcher: Matcher, pair: Pair, size: tuple[int, int]) -> tuple[Batch, Tensor]:
     """The picture as the model reads it, as it stands, and the places of its regions [R, 4] within it."""
-    opened, key = matcher.opened, regions_key(matcher.opened.uses)
+    opened = present(matcher.opened)
+    key = regions_key(opened.uses)
     if opened.uses[key].encoder.startswith(MADE_ELSEWHERE):
         image = read_stored(opened, pair.source, pair.id)
         return image.to(next(opened.model.parameters()).device), image.region_boxes[0]

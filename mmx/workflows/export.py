@@ -8,6 +8,7 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.encoders.image_tower import ImageTower
 from mmx.encoders.text_tower import save_tokenizer
@@ -68,13 +69,15 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
     if not settings.onnx:
         raise UsageError("there is no form to export to. Write: mmx export RUN --onnx")
     check_installed()
-    place = find_run(settings.run, settings.home.runs).path
+    run = find_run(settings.run, settings.home.runs)
+    place, stamp = run.path, run.stamp
     out = towers_place(place, settings.home) if settings.out is None else settings.out.expanduser().absolute()
     check_replaceable(out)
     matcher = open_matcher(place, None, settings.home, "cpu")
     agreements: dict[str, Agreement] = {}
     left_out: dict[str, str] = {}
-    facts, compared = {"image": None, "text": None}, {}
+    facts: dict[str, dict[str, Any] | None] = {"image": None, "text": None}
+    compared: dict[str, str] = {}
     with new_towers(out) as folder:
         for name, make in (("image", _image_side), ("text", _text_side)):
             try:
@@ -92,7 +95,7 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
         about = _about(matcher)
         if about["second_stage"]:
             left_out["the second stage"] = "it looks at pairs of pictures and sentences, and is no tower"
-        write_facts(folder, {**about, **facts, "left_out": left_out})
+        write_facts(folder, {**about, "stamp": stamp, **facts, "left_out": left_out})
     towers = OnnxTowers.open(out)
     return Export(matcher.name, out, towers.bytes, agreements, compared, left_out)
 
@@ -102,7 +105,7 @@ class _NotExported(Exception):
 
 
 def _image_side(matcher: Matcher) -> tuple[Side, str]:
-    opened, view = matcher.opened, matcher.view("image")
+    opened, view = present(matcher.opened), matcher.view("image")
     if view.fit == "within":
         raise _NotExported(
             "its pictures are read by a detector that takes them in their own sizes, which a graph of one "
@@ -120,7 +123,7 @@ def _image_side(matcher: Matcher) -> tuple[Side, str]:
 
 
 def _text_side(matcher: Matcher) -> tuple[Side, str]:
-    opened = matcher.opened
+    opened = present(matcher.opened)
     sentences, where = sentences_of(opened)
     examples = text_examples(matcher.number_texts(sentences), len(sentences))
     lengths = {name: "length" if name.startswith("token") else f"{name} length" for name in examples[0]}
@@ -155,7 +158,7 @@ def _add_preprocessing(
     matcher: Matcher, folder: Path, facts: dict[str, Any], left_out: dict[str, str]
 ) -> None:
     """How pictures become pixels and sentences numbers: into the facts, and as files beside the graphs."""
-    opened = matcher.opened
+    opened = present(matcher.opened)
     if facts["image"] is not None:
         facts["image"]["preprocessing"] = _preprocessing(matcher)
     if facts["text"] is None:
@@ -182,13 +185,13 @@ def _preprocessing(matcher: Matcher) -> dict[str, Any]:
     if isinstance(tower, ImageTower):
         said["mean"] = [round(value, 6) for value in tower.mean.flatten().tolist()]
         said["deviation"] = [round(value, 6) for value in tower.deviation.flatten().tolist()]
-    said["averaged_with_mirror"] = bool(getattr(matcher.opened.fitted.settings, "mirror", False))
+    said["averaged_with_mirror"] = bool(getattr(present(matcher.opened).fitted.settings, "mirror", False))
     return said
 
 
 def _about(matcher: Matcher) -> dict[str, Any]:
     """The run, as far as others need to know it."""
-    opened = matcher.opened
+    opened = present(matcher.opened)
     task = retrieval_of(opened.method, opened.folder.path)
     return {
         "run": matcher.name,
@@ -205,7 +208,7 @@ def _metadata(matcher: Matcher, side: Side, agreement: Agreement) -> dict[str, s
     """What stands in the graph itself."""
     return {
         "run": matcher.name,
-        "method": matcher.opened.folder.facts["method"],
+        "method": present(matcher.opened).folder.facts["method"],
         "fingerprint": matcher.fingerprint,
         "output": side.output,
         "deviation_from_torch": f"{agreement.deviation:.2e}",

@@ -10,7 +10,7 @@ from mmx.core.record import Record
 from mmx.core.view import View
 from mmx.store.images import ImageError, read_pixels
 from mmx.store.manifest import Manifest
-from mmx.workflows.assemble import OpenedRun
+from mmx.workflows.opened_run import OpenedRun
 
 SENTENCES, PICTURES = 64, 16
 LOOKED_AT = 64
@@ -68,7 +68,7 @@ def _records(opened: OpenedRun) -> tuple[Sequence[Record], str] | None:
 
 
 def _read(manifest: Manifest, records: Sequence[Record], view: View) -> list[Tensor]:
-    pixels = []
+    pixels: list[Tensor] = []
     for record in records:
         if record.image is None or len(pixels) == PICTURES:
             continue

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmx.core.errors import ArtifactError
+from mmx.core.present import present
 from mmx.encoders.onnx_session import OnnxSession
 from mmx.engine.onnx_export import write_graph
 from mmx.engine.split_data import NumberTexts
@@ -97,7 +98,7 @@ def write_side(side: Side, folder: Path) -> Agreement:
 
 def text_examples(texts: NumberTexts, count: int) -> list[dict[str, Tensor]]:
     """Batches of several sizes and lengths out of numbered sentences: the shortest, the longest, mixed."""
-    order = texts.lengths.argsort(stable=True)
+    order = present(texts.lengths).argsort(stable=True)
     spread = order[torch.linspace(0, count - 1, min(count, max(BATCHES))).long()]
     few = spread[:: max(1, len(spread) // BATCHES[2])]
     picked = [order[:1], order[-1:], order[: BATCHES[1]], few, spread]

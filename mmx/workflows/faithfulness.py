@@ -10,15 +10,17 @@ from mmx.core.discover import find_all
 from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.method import Method
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.core.seed import derive_seed
 from mmx.core.task import Retrieval
 from mmx.engine.masked_scores import masked_scores
+from mmx.engine.unreadable import unreadable
 from mmx.store.images import ImageError
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.tasks.faithfulness import Drops, Faithfulness, compare, measure_drops
-from mmx.workflows.assemble import method_of, open_run
+from mmx.workflows.opened_run import method_of, open_run
 from mmx.workflows.stored_regions import split_as_it_stands
 
 
@@ -57,7 +59,7 @@ def check_run_explains(folder: RunFolder | None, model: str | None) -> None:
 def weigh(model: nn.Module, task: Retrieval, pair: Batch, seed: int) -> tuple[Tensor, Tensor, Drops | None]:
     """A batch of one image and one caption -> weights [L, R], region_mask [R], drops without regions."""
     with torch.inference_mode():
-        weights = task.explain(model, pair)[0].float().cpu()
+        weights = present(task.explain)(model, pair)[0].float().cpu()
     # An encoder that is a part of the model gives its regions only within it: they are all there.
     everywhere = torch.ones(weights.shape[1], dtype=torch.bool)
     mask = everywhere if pair.region_mask is None else pair.region_mask[0].cpu()
@@ -101,9 +103,7 @@ def measure_faithfulness(
             try:
                 pair = data.batch(torch.tensor([row]), torch.tensor([caption])).to(device)
             except ImageError as error:
-                raise DataError(
-                    f"'{data.records[row].image}' cannot be read: {error}. Put it back."
-                ) from error
+                raise unreadable(data, torch.tensor([row]), error) from error
             seed_of_pair = derive_seed("faithfulness", seed, caption)
             found.append(weigh(opened.model, task, pair, seed_of_pair)[2])
             bar.advance()

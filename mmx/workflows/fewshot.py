@@ -4,21 +4,19 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmx import __version__
 from mmx.core.classifier import Episode, Fitted
 from mmx.core.device import find_device
 from mmx.core.errors import UsageError
 from mmx.core.names import canonical
 from mmx.core.reporter import Reporter
 from mmx.reports.shots_curve import draw_shots_curve
-from mmx.store.atomic import check_writable, write_json
+from mmx.store.atomic import check_makeable, write_json
 from mmx.store.manifest import Manifest
 from mmx.store.run import check_free
 from mmx.tasks.classification import (
@@ -32,6 +30,7 @@ from mmx.workflows.contenders import Contender, find_contenders
 from mmx.workflows.episodes import Shown, fingerprint, open_labelled, remarks_on, show
 from mmx.workflows.fewshot_settings import FewshotSettings, asked_of, check
 from mmx.workflows.head_run import BATCH, Head, save_head
+from mmx.workflows.making import making
 from mmx.workflows.shot_table import LeftOut, ShotTable, Trial, best_on_val
 from mmx.workflows.shots import Drawn
 
@@ -71,7 +70,7 @@ def compare(settings: FewshotSettings, contenders: Sequence[Contender], reporter
     manifest = open_labelled(settings)
     out = settings.out or settings.home.new_run(f"fewshot-{canonical(settings.dataset)}")
     check_free(out)
-    check_writable(out.parent if not out.exists() else out)
+    check_makeable(out)
     shown = show(settings, manifest, device, reporter)
     left_out, able = _split_off(contenders, shown.texts, settings)
     drawn = {
@@ -181,9 +180,7 @@ def _facts(
         "seeds": list(settings.seeds),
         "shots_from": drawn.source,
         "device": str(device),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(settings.argv),
-        "mmx": __version__,
+        **making(settings.argv),
     }
 
 

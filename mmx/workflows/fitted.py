@@ -32,11 +32,6 @@ class FittedMethod:
         """Whether records are read one by one, with a picture or without, and not matched."""
         return isinstance(self.task, PostTask)
 
-    @property
-    def thumbnail(self) -> int:
-        """Side of the small pictures that are read along; 0 for none."""
-        return self.method.thumbnail(self.settings) if self.method.thumbnail else 0
-
     def caption_ids(self, records: Sequence[Record]) -> Mapping[str, Sequence[Sequence[int]]]:
         """What the method reads of captions beside its text tower."""
         if self.method.caption_ids is None:

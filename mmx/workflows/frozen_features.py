@@ -8,7 +8,8 @@ from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.core.tower import TowerUse
-from mmx.encoders.load import encoder_slug, is_detector, load_encoder
+from mmx.encoders.load import load_encoder
+from mmx.encoders.names import encoder_slug, is_detector
 from mmx.engine.regions import stored_fields
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest

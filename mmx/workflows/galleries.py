@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,9 +16,10 @@ from mmx.engine.evaluator import Embeddings
 from mmx.search.approximate import Compressed
 from mmx.search.photos import find_photos
 from mmx.search.refresh import Changes, refresh
-from mmx.store.entries import Entry, with_paths
+from mmx.store.entries import Entries, Entry, with_paths
+from mmx.store.gallery_header import read_header
 from mmx.store.image_paths import IMAGE_SUFFIXES
-from mmx.store.index import Gallery, read_header
+from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import EVERYTHING, NOTHING, Scope
@@ -152,7 +154,7 @@ def split_gallery(
     # The pictures may have moved since they were encoded: they are where the manifest says.
     images = {record.id: str(manifest.image_root / (record.image or "")) for record in manifest.split(split)}
     paths = (images[entry.id] for entry in gallery.entries)
-    return dataclasses.replace(gallery, entries=with_paths(gallery.entries, paths))
+    return dataclasses.replace(gallery, entries=with_paths(Entries.of(gallery.entries), paths))
 
 
 def kept_gallery(path: Path, fingerprint: str, reporter: Reporter) -> Gallery | None:
@@ -186,7 +188,7 @@ def _begun(
     scope = old.scope
     for name in add:
         scope = scope.with_rule(name, True)
-    asked = {"scope": scope, "kind": kind or old.kind, "made_by": _made_by(matcher)}
+    asked: dict[str, Any] = {"scope": scope, "kind": kind or old.kind, "made_by": _made_by(matcher)}
     changed = any(getattr(old, name) != value for name, value in asked.items())
     return dataclasses.replace(old, **asked, complete=old.complete and not changed)
 

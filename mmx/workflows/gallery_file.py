@@ -7,10 +7,12 @@ import torch
 from PIL import Image
 
 from mmx.core.errors import UsageError
+from mmx.core.present import present
+from mmx.engine.second_stage import ScorePairs
 from mmx.reports.gallery import Query, Ranked, gallery_page
 from mmx.store.atomic import check_writable, write_text
-from mmx.store.images import ImageError, load_image
 from mmx.workflows.embedded import Embedded
+from mmx.workflows.picture_or_reason import picture_or_reason
 from mmx.workflows.ranked_list import RankedList
 from mmx.workflows.stage_rows import RankedRow
 
@@ -41,7 +43,7 @@ def write_gallery(embedded: Embedded, row: RankedRow, path: Path, number: int) -
     second = embedded.embeddings.second
     asked = (row.ranks.t2i >= 0).nonzero()[:, 0]
     chosen = asked[torch.linspace(0, len(asked) - 1, min(number, len(asked))).round().long()]
-    with nullcontext() if row.top == 0 else second.scoring() as score:
+    with nullcontext() if row.top == 0 else present(second).scoring() as score:
         queries = [_query(embedded, row, caption, score) for caption in chosen.tolist()]
     subtitle = (
         f"{embedded.name}  ·  {embedded.manifest.name} {embedded.split}, {len(embedded.embeddings.image):,} "
@@ -52,7 +54,7 @@ def write_gallery(embedded: Embedded, row: RankedRow, path: Path, number: int) -
     )
 
 
-def _query(embedded: Embedded, row: RankedRow, caption: int, score) -> Query:  # noqa: ANN001
+def _query(embedded: Embedded, row: RankedRow, caption: int, score: ScorePairs | None) -> Query:
     found, records = embedded.embeddings, embedded.records
     owners = [owner for owner, record in enumerate(records) for _ in record.captions]
     captions = [text for record in records for text in record.captions]
@@ -83,7 +85,4 @@ def _query(embedded: Embedded, row: RankedRow, caption: int, score) -> Query:  #
 
 def _picture(embedded: Embedded, row: int) -> Image.Image | str:
     """The picture of a record, small; in words why there is none."""
-    try:
-        return load_image(embedded.manifest.image_path(embedded.records[row]), LARGE_ENOUGH)
-    except ImageError as error:
-        return str(error)
+    return picture_or_reason(embedded.manifest.image_path(embedded.records[row]), LARGE_ENOUGH)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from mmx.reports.contact_sheet import PHOTO, Cell, draw_sheet
+from mmx.reports.contact_sheet import MAX_CELLS, PHOTO, Cell, draw_sheet
 from mmx.reports.hits_page import write_hits_page
 from mmx.store.atomic import atomic_file, write_text
-from mmx.store.images import ImageError, load_image
+from mmx.workflows.picture_or_reason import picture_or_reason
 from mmx.workflows.search_result import SearchResult
 
 
@@ -26,8 +24,8 @@ def draw_answers(result: SearchResult, pictures: Sequence[Path]) -> None:
         return
     # A photo in a folder has no caption: its name is then what tells it apart.
     cells = [
-        Cell(hit.rank, hit.score, _picture(path), hit.caption or hit.id)
-        for hit, path in zip(result.hits, pictures, strict=False)
+        Cell(hit.rank, hit.score, picture_or_reason(path, PHOTO), hit.caption or hit.id)
+        for hit, path in zip(result.hits[:MAX_CELLS], pictures, strict=False)
     ]
     title = f"like {Path(result.query).name}" if result.asked_with == "image" else result.query
     subtitle = f"{result.matcher}  ·  {result.size:,} {result.finds} in {', '.join(result.searched)}"
@@ -36,10 +34,3 @@ def draw_answers(result: SearchResult, pictures: Sequence[Path]) -> None:
             draw_sheet(title, subtitle, cells).save(temporary)
     if result.page is not None:
         write_text(result.page, write_hits_page(title, subtitle, cells, [hit.path for hit in result.hits]))
-
-
-def _picture(path: Path) -> Image.Image | str:
-    try:
-        return load_image(path, PHOTO)
-    except ImageError as error:
-        return str(error)

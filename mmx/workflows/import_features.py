@@ -18,13 +18,14 @@ from mmx.core.home import Home
 from mmx.core.names import canonical
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
-from mmx.encoders.load import ALIASES, encoder_slug, resolve_name
-from mmx.engine.alignment import RowNames, Table, caption_column, image_rows, name_rows, text_rows
+from mmx.encoders.names import ALIASES, encoder_slug, resolve_name
+from mmx.engine.alignment import caption_column, image_rows, text_rows
 from mmx.engine.encode_shards import offsets_of
-from mmx.engine.extractor import Extraction, ExtractOptions, drop_leftovers, plan
+from mmx.engine.extractor import Extraction, ExtractOptions, keep_shards
+from mmx.engine.row_names import RowNames, Table, name_rows
 from mmx.store.foreign import digest_files, read_array, read_id_table
 from mmx.store.manifest import Manifest
-from mmx.store.shard import REGION_FIELDS, ShardHeader, save_shard, shard_paths
+from mmx.store.shard import REGION_FIELDS, ShardHeader, save_shard
 from mmx.store.writers import writing
 from mmx.workflows.import_regions import open_boxes, region_tensors
 from mmx.workflows.import_sources import ImportSource, Vectors, find_vectors
@@ -124,21 +125,22 @@ def _take_in(
         reporter.info(
             f"'{boxes.path}' lies beside the vectors of {found.split}: they are regions with boxes."
         )
-    pending, kept = plan(header, folder, options, reporter)
-    items = 0
-    for shard in pending:
-        ours = slice(shard.first, shard.first + shard.count)
-        flat = torch.tensor([row for of_record in rows[ours] for row in of_record], dtype=torch.int64)
-        vectors = _vectors(found, array, flat)
-        if boxes is None:
-            tensors = vector_tensors(found, vectors, fields[0], records[ours])
-        else:
-            tensors = region_tensors(found, vectors, boxes.read(ours), flat)
-        save_shard(folder, shard, tensors, [record.id for record in records[ours]])
-        items += len(vectors)
-    drop_leftovers(header, folder)
-    size = sum(path.stat().st_size for path in shard_paths(folder, found.split))
-    return Extraction(items, time.perf_counter() - began, len(pending), kept, size)
+
+    def write(pending: Sequence[ShardHeader]) -> int:
+        items = 0
+        for shard in pending:
+            ours = slice(shard.first, shard.first + shard.count)
+            flat = torch.tensor([row for of_record in rows[ours] for row in of_record], dtype=torch.int64)
+            vectors = _vectors(found, array, flat)
+            if boxes is None:
+                tensors = vector_tensors(found, vectors, fields[0], records[ours])
+            else:
+                tensors = region_tensors(found, vectors, boxes.read(ours), flat)
+            save_shard(folder, shard, tensors, [record.id for record in records[ours]])
+            items += len(vectors)
+        return items
+
+    return keep_shards(header, folder, options, reporter, began, write)
 
 
 def _fields(found: Vectors, array: Tensor, as_embedding: bool) -> tuple[str, ...]:

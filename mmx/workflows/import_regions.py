@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
+from mmx.core.present import present
 from mmx.core.record import Record
-from mmx.engine.alignment import RowNames, image_rows
+from mmx.engine.alignment import image_rows
+from mmx.engine.row_names import RowNames
 from mmx.store.foreign_boxes import as_fractions, hold_pixels, read_boxes, read_sizes
 from mmx.workflows.import_sources import Vectors
 
@@ -47,15 +49,16 @@ def open_boxes(found: Vectors, vectors: Tensor, names: RowNames, records: Sequen
     Raises:
         ArtifactError: when files are broken, counts differ, or pixels lack the sizes of their pictures.
     """
-    boxes = read_boxes(found.boxes)
+    place = present(found.boxes)
+    boxes = read_boxes(place)
     if boxes.shape[1] != vectors.shape[1]:
         raise ArtifactError(
             f"'{found.boxes}' has {boxes.shape[1]} boxes a picture, but '{found.file}' has "
             f"{vectors.shape[1]} vectors. Lay the boxes beside the vectors that were made of them."
         )
-    rows = _rows_of(found.boxes, boxes, names, records)
+    rows = _rows_of(place, boxes, names, records)
     if not hold_pixels(boxes):
-        return ForeignBoxes(found.boxes, boxes, rows, None)
+        return ForeignBoxes(place, boxes, rows, None)
     if found.sizes is None:
         stem = found.file.stem.removesuffix("_ims")
         raise ArtifactError(
@@ -63,7 +66,7 @@ def open_boxes(found: Vectors, vectors: Tensor, names: RowNames, records: Sequen
             f"'{stem}_img_sizes.csv' with the columns width,height, a row a picture in the same order."
         )
     sizes = read_sizes(found.sizes)
-    return ForeignBoxes(found.boxes, boxes, rows, sizes[_rows_of(found.sizes, sizes, names, records)])
+    return ForeignBoxes(place, boxes, rows, sizes[_rows_of(found.sizes, sizes, names, records)])
 
 
 def region_tensors(found: Vectors, vectors: Tensor, boxes: Tensor, rows: Tensor) -> dict[str, Tensor]:

@@ -9,12 +9,12 @@ import torch
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
-from mmx.encoders.load import encoder_slug
-from mmx.engine.extractor import Extraction, ExtractOptions, drop_leftovers, plan
+from mmx.encoders.names import encoder_slug
+from mmx.engine.extractor import Extraction, ExtractOptions, keep_shards
 from mmx.store.foreign import digest_files
 from mmx.store.foreign_shots import read_shots
 from mmx.store.manifest import Manifest
-from mmx.store.shard import save_shard, shard_paths
+from mmx.store.shard import ShardHeader, save_shard
 from mmx.store.shot_files import ShotFile, find_shot_files, is_shot_folder
 from mmx.store.writers import writing
 from mmx.workflows.import_features import Imported, import_header, import_name, vector_tensors
@@ -84,12 +84,12 @@ def _take_in(
     found = Vectors("image", split, files[0].features, files[0].labels)
     field = "image_embedding" if source.as_embedding else "image_features"
     header = import_header(found, encoder, digest, (field,), array.shape[1], manifest, options)
-    pending, kept = plan(header, folder, options, reporter)
-    for shard in pending:
-        ours = slice(shard.first, shard.first + shard.count)
-        tensors = vector_tensors(found, array[ours], field, records[ours])
-        save_shard(folder, shard, tensors, [record.id for record in records[ours]])
-    drop_leftovers(header, folder)
-    size = sum(path.stat().st_size for path in shard_paths(folder, split))
-    taken = sum(shard.count for shard in pending)
-    return Extraction(taken, time.perf_counter() - began, len(pending), kept, size)
+
+    def write(pending: Sequence[ShardHeader]) -> int:
+        for shard in pending:
+            ours = slice(shard.first, shard.first + shard.count)
+            tensors = vector_tensors(found, array[ours], field, records[ours])
+            save_shard(folder, shard, tensors, [record.id for record in records[ours]])
+        return sum(shard.count for shard in pending)
+
+    return keep_shards(header, folder, options, reporter, began, write)

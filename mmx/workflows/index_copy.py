@@ -1,6 +1,7 @@
 """Indexes moved from one place to another: of a folder in the home, in a file, or kept by Milvus."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
-from mmx.store.index import Gallery, read_header
+from mmx.store.gallery_header import read_header
+from mmx.store.index import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import EXACT
-from mmx.workflows.galleries import GALLERY, index_folder
+from mmx.workflows.gallery_place import GALLERY, index_folder
 from mmx.workflows.index_address import check_is_file, check_of_photos, has_keeper, is_address, keeper_of
 from mmx.workflows.index_places import IndexPlace, places_of, said_maker
 from mmx.workflows.picture_columns import folder_columns
@@ -107,11 +109,8 @@ def read_gallery(place: str, home: Home, run: Path | None = None, model: str | N
         ArtifactError: when it is not there or not whole, or a server is away.
     """
     if has_keeper(place):
-        index = keeper_of(place).open(place, None)
-        try:
+        with closing(keeper_of(place).open(place, None)) as index:
             return index.gallery()
-        finally:
-            index.close()
     if is_address(place):
         path = Path(place).expanduser().absolute()
     else:

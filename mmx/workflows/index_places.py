@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
-from mmx.store.index import read_header
+from mmx.store.gallery_header import read_header
 from mmx.store.tensors import TensorFile
-from mmx.workflows.galleries import GALLERY
+from mmx.workflows.gallery_place import GALLERY
 from mmx.workflows.search_settings import shown
 
 

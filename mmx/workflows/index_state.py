@@ -16,7 +16,7 @@ from mmx.store.index import Gallery
 from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import APPROXIMATION, EXACT
-from mmx.workflows.galleries import GALLERY
+from mmx.workflows.gallery_place import GALLERY
 from mmx.workflows.index_address import has_keeper, is_address, keeper_of
 from mmx.workflows.index_copy import read_gallery
 from mmx.workflows.index_places import IndexPlace, broken_places, places_of, said_maker

@@ -4,7 +4,7 @@ Beside `rank_files`, for runs that name entities, tell sentiments or sort photos
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
+from mmx.store.manifest import Manifest
+from mmx.store.run import RunFolder
 from mmx.store.tensors import TensorFile, save_tensors
 from mmx.tasks.resampling import Sums
 from mmx.workflows.answer_file import open_answers
@@ -109,6 +111,31 @@ def load_labels(run: Path, wanted: dict[str, str]) -> LabelTable | None:
     return LabelTable(found, **{**wanted, **rest})
 
 
+def kept_labels(
+    run: RunFolder, manifest: Manifest, split: str, label: Callable[[], LabelTable]
+) -> LabelTable:
+    """What a run says of a split: from its file where that is of these weights and this data, else labelled
+    and kept.
+
+    Raises:
+        ArtifactError: when the file is broken.
+        And whatever `label` raises.
+    """
+    wanted = {
+        "fingerprint": run.fingerprint,
+        "dataset": manifest.name,
+        "manifest_fingerprint": manifest.fingerprint,
+        "split": split,
+    }
+    found = load_labels(run.path, wanted)
+    if found is not None:
+        return found
+    with run.locked():
+        table = label()
+        save_labels(run.path, table)
+    return table
+
+
 def _read(file: TensorFile) -> TaggedSplit | SortedSplit:
     """What a file says.
 
@@ -128,7 +155,7 @@ def _read(file: TensorFile) -> TaggedSplit | SortedSplit:
     lengths = tensors[LENGTHS].tolist()
     if sum(lengths) != len(gold) or min(lengths, default=0) < 0:
         raise ValueError("the posts have other lengths")
-    return TaggedSplit(*(_posts(numbers, lengths, names) for numbers in (gold, predicted)), left_out)
+    return TaggedSplit(_posts(gold, lengths, names), _posts(predicted, lengths, names), left_out)
 
 
 def _flat(posts: Sequence[Sequence[str]], place: dict[str, int]) -> Tensor:

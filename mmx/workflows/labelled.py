@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,48 +12,13 @@ from torch import Tensor, nn
 from mmx.core.errors import DataError
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
-from mmx.core.task import PostTask, Tagging
+from mmx.core.task import PostTask, Tagging, Task
 from mmx.engine.label_split import TaggedPost, sort_split, tag_split
 from mmx.engine.split_data import SplitData
-from mmx.tasks import classification, span_f1
-from mmx.tasks.resampling import Sums
+from mmx.tasks import classification, resampling, span_f1
 from mmx.tasks.span_f1 import OUTSIDE, RULES
 
 Interval = tuple[float, float]
-
-
-class Labelled(Protocol):
-    """What a model says of the posts of a split, beside what is right."""
-
-    posts: int
-    """Posts that were measured."""
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Each number in percent; the task's primary metric is among them."""
-
-    def intervals(self, seed: int) -> dict[str, Interval]:
-        """The 95% interval of each."""
-
-    @property
-    def sums(self) -> Sums:
-        """What the posts add up to, to compare runs."""
-
-    @property
-    def definitions(self) -> tuple[str, ...]:
-        """What the numbers mean."""
-
-    @property
-    def paired(self) -> str:
-        """What a comparison with another run means."""
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """What each type or class got."""
-
-    @property
-    def remarks(self) -> list[str]:
-        """What else is to be known of the numbers, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +50,7 @@ class TaggedSplit:
 
     def intervals(self, seed: int) -> dict[str, Interval]:
         """The 95% interval of each."""
-        return span_f1.intervals(self.counts, seed=seed)
+        return resampling.intervals([self.sums], seed=seed)
 
     @property
     def sums(self) -> span_f1.SpanSums:
@@ -187,6 +152,17 @@ class SortedSplit:
         return [share] + [f"{self.unlabelled:,} posts without a class are left out."] * (self.unlabelled > 0)
 
 
+def post_task(task: Task) -> PostTask:
+    """The same task, of a run that is known to be about posts.
+
+    Raises:
+        TypeError: when it is about none: a fault of the program.
+    """
+    if not isinstance(task, PostTask):
+        raise TypeError(f"'{task.name}' is no task of posts")
+    return task
+
+
 def label_split(
     model: nn.Module,
     task: PostTask,
@@ -196,7 +172,7 @@ def label_split(
     precision: str,
     reporter: Reporter,
     batch_size: int = 64,
-) -> Labelled:
+) -> TaggedSplit | SortedSplit:
     """Every post of a split once, beside what is right.
 
     Raises:
@@ -218,7 +194,10 @@ def check_labelled(task: PostTask, records: Sequence[Record], where: str) -> Non
     tagging = isinstance(task, Tagging)
     if not any(record.tags if tagging else record.sentiment for record in records):
         what = "tags of its words" if tagging else "a sentiment"
-        raise DataError(f"no post of {where} has {what}, so that {task.name} cannot be measured.")
+        raise DataError(
+            f"no post of {where} has {what}, so that {task.name} cannot be measured. Prepare them with it, "
+            "or name another split."
+        )
 
 
 def _tagged(found: Sequence[TaggedPost], names: Sequence[str], records: Sequence[Record]) -> TaggedSplit:
@@ -229,8 +208,7 @@ def _tagged(found: Sequence[TaggedPost], names: Sequence[str], records: Sequence
 
 
 def _sorted(predicted: Tensor, names: Sequence[str], records: Sequence[Record]) -> SortedSplit:
-    known = [place for place, record in enumerate(records) if record.sentiment]
-    strange = sorted({records[place].sentiment for place in known} - set(names))
-    classes = [*names, *strange]
-    gold = torch.tensor([classes.index(records[place].sentiment) for place in known])
+    told = {place: record.sentiment for place, record in enumerate(records) if record.sentiment}
+    known, classes = list(told), [*names, *sorted(set(told.values()) - set(names))]
+    gold = torch.tensor([classes.index(sentiment) for sentiment in told.values()])
     return SortedSplit(classes, gold, predicted[known], len(records) - len(known))

@@ -16,9 +16,9 @@ from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.network import offline
 from mmx.core.plugins import KINDS
-from mmx.encoders.load import ALIASES
+from mmx.encoders.names import ALIASES
 from mmx.store.manifest import Manifest
-from mmx.store.run import list_runs
+from mmx.store.run_record import list_records
 from mmx.workflows.index_address import SCHEMES
 
 PACKAGES = ("torch", "torchvision", "transformers", "datasets", "safetensors", "accelerate", "timm", "ray")
@@ -135,7 +135,7 @@ def list_trained(home: Home) -> list[RunRow]:
             run.metrics().get("val", {}),
             run.metrics().get("primary_metric", ""),
         )
-        for run in list_runs(home.runs)
+        for run in list_records(home.runs)
     ]
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.engine.kept import held, plain
 from mmx.search.gallery_index import GalleryIndex, LocalIndex
@@ -24,7 +25,8 @@ from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
 from mmx.store.second_look import SecondLooks
 from mmx.workflows.embedded import read_by_run
-from mmx.workflows.galleries import SECOND_LOOK, gallery_folder, index_folder
+from mmx.workflows.galleries import SECOND_LOOK, gallery_folder
+from mmx.workflows.gallery_place import index_folder
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 
@@ -63,7 +65,7 @@ class LookedPictures:
             else:
                 yield [place], kept
         alone = self.looks is not None and missing
-        with one_writer(self.looks.folder, self.reporter) if alone else nullcontext():
+        with one_writer(present(self.looks).folder, self.reporter) if alone else nullcontext():
             for start in range(0, len(missing), self.at_once):
                 for places, batch in self._readable(entries, missing[start : start + self.at_once]):
                     made = {name: held(value).cpu() for name, value in keep_images(batch).items()}
@@ -116,7 +118,7 @@ def pictures_of_split(
     Raises:
         ArtifactError: when features of the pictures are missing or do not fit.
     """
-    opened = matcher.opened
+    opened = present(matcher.opened)
     device = next(opened.model.parameters()).device
     dataset, _, split = index.source.rpartition(" ")
     manifest = Manifest.open(settings.home.dataset(dataset))

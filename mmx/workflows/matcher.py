@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,23 +13,24 @@ from torch.nn.functional import normalize
 from mmx.core.batch import Batch
 from mmx.core.caption_words import CaptionWords
 from mmx.core.device import find_device
-from mmx.core.encoder import ImageEncoder, TextEncoder
+from mmx.core.encoder import ImageEncoder
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
+from mmx.core.present import present
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.core.tower import MODALITIES
 from mmx.core.view import View
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
-from mmx.engine.pictures import Pixels, encode_pictures, join_pictures
+from mmx.engine.pictures import Pixels, encode_pictures, join_pictures, to_device
 from mmx.engine.regions import image_fields
 from mmx.engine.split_data import NumberTexts
 from mmx.store.images import read_pixels
 from mmx.store.shard import MIRRORED
-from mmx.workflows.assemble import OpenedRun, open_run
-from mmx.workflows.decoded_photos import decode_photos
+from mmx.workflows.decoded_photos import encode_photos
 from mmx.workflows.frozen_features import modality_of
+from mmx.workflows.opened_run import OpenedRun, open_run
 from mmx.workflows.retrieval_task import retrieval_of
 
 IMAGE_BATCH = 64
@@ -36,7 +38,8 @@ LARGE_BATCH = 8
 """Of pictures that keep their own size."""
 TEXT_BATCH = 256
 
-Encoder = ImageEncoder | TextEncoder
+Encoder = Any
+"""An ImageEncoder or a TextEncoder: the name of its tower says which."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +71,15 @@ class Matcher:
         self, paths: Sequence[Path], reporter: Reporter
     ) -> tuple[Tensor, list[tuple[int, str]]]:
         """Vectors [N, D] float32 of readable pictures, in order, and (place, reason) of all others."""
-        vectors: list[Tensor] = []
-        failures: list[tuple[int, str]] = []
-        view = self._tower("image").view
+        view = self.view("image")
         size = LARGE_BATCH if view.fit == "within" else IMAGE_BATCH
-        with reporter.progress("encode photos", len(paths), "photos") as bar:
-            for pictures in decode_photos(paths, view, size):
-                failures += [(place, read) for place, read in pictures if isinstance(read, str)]
-                pixels = [read for _, read in pictures if not isinstance(read, str)]
-                if pixels:
-                    vectors.append(self.embed_pixels(join_pictures(pixels, view)).cpu())
-                bar.advance(len(pictures))
-        return torch.cat(vectors) if vectors else torch.empty(0, 0), failures
+        return encode_photos(paths, view, size, lambda pixels: self.embed_pixels(pixels).cpu(), reporter)
 
     @torch.inference_mode()
     def encode_texts(self, captions: Sequence[str]) -> Tensor:
         """Vectors [C, D] float32 of sentences, in order."""
         texts = self.number_texts(captions)
-        order = texts.lengths.argsort(stable=True)
+        order = present(texts.lengths).argsort(stable=True)
         vectors = [self.embed_numbers(texts.read(places)).cpu() for places in order.split(TEXT_BATCH)]
         return torch.cat(vectors)[order.argsort()]
 
@@ -131,15 +125,16 @@ class Matcher:
         """How the encoder of a tower sees pictures."""
         return self._tower(key).view
 
-    def words(self, captions: Sequence[str]) -> list[CaptionWords]:
+    def words(self, captions: Sequence[str]) -> Sequence[CaptionWords]:
         """The words that the tokens of each caption of a run are pieces of.
 
         Raises:
             ValueError: when the method does not say which words it reads.
         """
-        if "text" in self.opened.uses:
+        opened = present(self.opened)
+        if "text" in opened.uses:
             return self._tower("text").words(captions)
-        return self.opened.fitted.caption_words(captions)
+        return opened.fitted.caption_words(captions)
 
     def knows(self, sentence: str) -> bool:
         """Whether some word of a sentence is known; an encoder of texts reads any."""
@@ -184,7 +179,7 @@ def _pretrained(name: str, device: torch.device) -> Matcher:
         return {"token_ids": text_encoder.tokenize(captions)}
 
     def text_batch(read: Mapping[str, Tensor]) -> Batch:
-        return Batch(**read).to(device)
+        return Batch.of(read).to(device)
 
     def encode_text(batch: Batch) -> Tensor:
         return normalize(text_encoder(batch.token_ids, batch.token_mask)["text_embedding"], dim=-1)
@@ -219,7 +214,7 @@ def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
             if not uses[key].trainable:
                 fields |= _features(tower(key), pictures, device, wanted)
                 continue
-            fields["pixels"] = pictures.to(device)
+            fields["pixels"] = to_device(pictures, device)
             if wanted != features:
                 places = ("region_features", *beside)
                 found = _features(tower(key), pictures, device, places)
@@ -232,7 +227,7 @@ def _trained(opened: OpenedRun, device: torch.device) -> Matcher:
         return {**tokens, **opened.fitted.caption_ids([query])}
 
     def text_batch(read: Mapping[str, Tensor]) -> Batch:
-        batch = Batch(**read).to(device)
+        batch = Batch.of(read).to(device)
         if "text" not in uses or uses["text"].trainable:
             return batch
         features = tower("text")(batch.token_ids, batch.token_mask)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmx.core.classifier import Classifier
 from mmx.core.discover import find_method
 from mmx.core.discover import names as method_names
 from mmx.core.errors import UsageError
@@ -40,7 +41,8 @@ class ResolvedMethod:
     """A method with its settings, and who set each of them."""
 
     name: str
-    method: Method
+    method: Any
+    """A Method, or a Classifier, which learns by a workflow of its own."""
     settings: Any
     set_by: Mapping[str, str]
 
@@ -58,9 +60,9 @@ def resolve_method(name: str, wishes: Wishes) -> ResolvedMethod:
         layers.append((f"preset {wishes.preset}", _preset(method, wishes.preset, listing)))
     if wishes.config is not None:
         layers.append((str(wishes.config), read_config(wishes.config, name)))
-    for setting in names(method.settings):
-        if PREFIX + setting.upper() in os.environ:
-            layers.append((PREFIX + setting.upper(), {setting: os.environ[PREFIX + setting.upper()]}))
+    variables = {setting: PREFIX + setting.upper() for setting in names(method.settings)}
+    said = {setting: os.environ.get(variable) for setting, variable in variables.items()}
+    layers += [(variables[setting], {setting: value}) for setting, value in said.items() if value is not None]
     layers.append(("--set", parse_assignments(wishes.assignments)))
     layers += [(_flag(flag), {flag: value}) for flag, value in wishes.flags.items() if value is not None]
     settings, set_by = resolve(method.settings, layers, listing)
@@ -101,7 +103,7 @@ def read_config(path: Path, method: str) -> dict[str, Any]:
     return {**plain, **(own[0] if own else {})}
 
 
-def _preset(method: Method, name: str, listing: str) -> Mapping[str, Any]:
+def _preset(method: Method | Classifier, name: str, listing: str) -> Mapping[str, Any]:
     presets = {canonical(known): changes for known, changes in method.presets.items()}
     if canonical(name) not in presets:
         raise unknown("preset", name, presets, listing)

@@ -80,9 +80,9 @@ class Gatherer:
         entry = self._found.setdefault((image, split), Gathered(image, split, source))
         entry.captions += self._captions(row)
         for name in ("label", "identity"):
-            value = _text(self._cell(row, name))
-            if value is not None:
-                setattr(entry, name, value)
+            told = _text(self._cell(row, name))
+            if told is not None:
+                setattr(entry, name, told)
         given_id = _text(self._cell(row, "id"))
         if given_id is not None:
             entry.ids.append(given_id)

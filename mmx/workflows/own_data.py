@@ -8,15 +8,15 @@ from typing import Any
 from mmx.core.corpus import Corpus, Reading
 from mmx.core.discover import find_all
 from mmx.core.errors import DataError, UsageError
-from mmx.core.record import SPLITS, Record
+from mmx.core.record import Record
 from mmx.core.reporter import Reporter
-from mmx.core.seeded_split import seeded_split
 from mmx.store.hub import NamedSplit, is_saved_dataset, open_hub, open_saved
 from mmx.store.image_paths import relative_path
 from mmx.store.shot_files import is_shot_folder
 from mmx.store.tables import SUFFIXES, read_parquet, read_table
 from mmx.workflows.class_folders import read_class_folders
-from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, Gatherer, find_columns
+from mmx.workflows.drawn_splits import read_shares, with_splits
+from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, UNPACKED, Gatherer, find_columns
 from mmx.workflows.own_posts import about_posts, read_own_posts
 
 HUB = "hub:"
@@ -72,22 +72,7 @@ def read_own(raw: str, options: Mapping[str, str], workplace: Path, reporter: Re
         reading = _from_hub(open_hub(raw.removeprefix(HUB)), options, workplace, reporter)
     else:
         reading = _from_disk(Path(raw).expanduser(), options, workplace, reporter)
-    return _with_splits(reading, shares, options["seed"])
-
-
-def read_shares(text: str) -> dict[str, float]:
-    """`80/10/10` as shares of train, val and test.
-
-    Raises:
-        UsageError: when it is no such thing.
-    """
-    parts = text.split("/")
-    numbers = [float(part) for part in parts if part.strip().replace(".", "", 1).isdigit()]
-    if len(numbers) != len(SPLITS) or len(parts) != len(SPLITS) or not sum(numbers) or not numbers[0]:
-        raise UsageError(
-            f"shares='{text}' is not possible. Write the shares of train, val and test, like 80/10/10."
-        )
-    return {split: number / sum(numbers) for split, number in zip(SPLITS, numbers, strict=True)}
+    return with_splits(reading, shares, options["seed"])
 
 
 def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter: Reporter) -> Reading:
@@ -110,12 +95,12 @@ def _from_disk(path: Path, options: Mapping[str, str], workplace: Path, reporter
     tables = _tables_in(path)
     if tables:
         return _from_tables(tables, path, options, workplace, reporter)
-    reading = read_class_folders(path)
-    if reading is None:
+    sorted_by_class = read_class_folders(path)
+    if sorted_by_class is None:
         raise DataError(
             f"in '{path}' is no table, nor a folder of pictures for each class. --raw takes {FORMS}."
         )
-    return reading
+    return sorted_by_class
 
 
 def _layout_of(folder: Path) -> Corpus | None:
@@ -136,7 +121,7 @@ def _tables_in(folder: Path) -> list[tuple[Path, str | None]]:
     if named:
         return [(named[0], None)]
     splits = [(path, _split_of(path)) for path in found]
-    by_split = [(path, split) for path, split in splits if split]
+    by_split: list[tuple[Path, str | None]] = [(path, split) for path, split in splits if split]
     if by_split:
         return by_split
     plain = [path for path in found if path.suffix.lower() != ".json"] or found
@@ -229,16 +214,15 @@ def _gather(
 ) -> Reading:
     filled = [source for source in sources if source.columns]
     if not filled:
-        raise DataError(f"'{', '.join(source.name for source in sources)}' holds no rows.")
-    gatherer: Gatherer | None = None
+        raise DataError(
+            f"'{', '.join(source.name for source in sources)}' holds no rows. Look at what --raw names."
+        )
+    columns = find_columns(filled[0].columns, options, filled[0].name)
+    gatherer = Gatherer(columns, workplace, options["paths"] == "names")
     class_names: Sequence[str] = ()
-    columns: dict[str, str] = {}
     with reporter.progress("reading", None, "rows") as bar:
         for source in filled:
-            here = find_columns(source.columns, options, source.name)
-            if gatherer is None:
-                columns, gatherer = here, Gatherer(here, workplace, options["paths"] == "names")
-            elif here != columns:
+            if find_columns(source.columns, options, source.name) != columns:
                 raise DataError(
                     f"'{source.name}' has other columns than '{filled[0].name}'. Give all the same ones."
                 )
@@ -246,8 +230,6 @@ def _gather(
             for place, row in source.rows:
                 gatherer.add(place, _named_label(row, columns, class_names), source.split)
                 bar.advance()
-    if gatherer is None:
-        raise DataError("there are no rows.")
     records, classes = gatherer.records(class_names)
     meanings = ", ".join(f"{meaning} = '{column}'" for meaning, column in columns.items())
     root = gatherer.root or workplace
@@ -267,7 +249,7 @@ def _named_label(
 
 def _image_root(reading: Reading, folder: Path, chosen: str) -> Path:
     """Where the named pictures lie: as chosen, or beside the table, or in a folder of a usual name."""
-    if reading.image_root.name == "unpacked":
+    if reading.image_root.name == UNPACKED:
         return reading.image_root
     if chosen:
         return folder / Path(chosen).expanduser()
@@ -281,30 +263,3 @@ def _is_there(place: Path, record: Record) -> bool:
         return (place / relative_path(record.image or "")).is_file()
     except ValueError:
         return False
-
-
-def _with_splits(reading: Reading, shares: Mapping[str, float], seed: str) -> Reading:
-    """The reading with splits drawn for the records that have none; an identity is never divided."""
-    if not seed.isdigit():
-        raise UsageError(f"seed='{seed}' is not a whole number from 0 on.")
-    records = list(reading.records)
-    bare = [record for record in records if not record.split]
-    if not bare:
-        return replace(reading, records=records)
-    chosen = seeded_split([_unit(record) for record in bare], int(seed), shares)
-    drawn = [record if record.split else replace(record, split=chosen[_unit(record)]) for record in records]
-    parts = "/".join(f"{100 * shares[split]:g}" for split in SPLITS)
-    by = "identity" if any(record.identity is not None for record in bare) else "image"
-    remark = f"no splits are given: split {parts} by {by} with seed {seed}"
-    return replace(
-        reading,
-        records=drawn,
-        remarks=(*reading.remarks, remark),
-        drawn=frozenset(record.id for record in bare),
-    )
-
-
-def _unit(record: Record) -> str:
-    if record.image is None:
-        return f"post {record.id}"
-    return f"identity {record.identity}" if record.identity is not None else f"image {record.image}"

@@ -10,7 +10,7 @@ from mmx.core.record import Record
 from mmx.workflows.own_columns import SPLIT_WORDS
 
 COLUMNS = ("tags", "sentiment")
-TEXTS = ("text", "caption", "sentence")
+TEXT_COLUMNS = ("text", "caption", "sentence")
 Row = tuple[str, Mapping[str, Any]]
 
 
@@ -44,7 +44,9 @@ def _record(source: str, row: Mapping[str, Any], split: str | None) -> Record:
     Raises:
         ValueError: with the reason why it cannot be used.
     """
-    text = next((row[name] for name in TEXTS if isinstance(row.get(name), str) and row[name].strip()), "")
+    text = next(
+        (row[name] for name in TEXT_COLUMNS if isinstance(row.get(name), str) and row[name].strip()), ""
+    )
     tags = _list(row, "tags")
     words = (_list(row, "words") or tuple(text.split())) if tags else ()
     if not text and not words:

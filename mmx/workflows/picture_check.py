@@ -61,8 +61,9 @@ def check_pictures(
             if isinstance(found, PictureFacts):
                 facts[record.id] = found
             elif found is not None and optional:
-                kind = "missing" if found == MISSING else found.split(" (")[0]
-                findings.note(f"post kept without its picture: {kind}", f"{record.id}: {record.image}")
+                findings.note(
+                    f"post kept without its picture: {_plain(found)}", f"{record.id}: {record.image}"
+                )
                 record = replace(record, image=None)
             elif found == MISSING and missing_allowed:
                 findings.note("picture not at hand", f"{record.id}: {record.image}")
@@ -127,7 +128,12 @@ def _kind(reason: str) -> str:
     """The kind under which a reason is counted: without the numbers and names of one file."""
     if reason == MISSING:
         return "picture missing"
-    return f"unreadable picture: {reason.split(' (')[0]}" if "damaged" in reason else f"picture: {reason}"
+    return f"unreadable picture: {_plain(reason)}" if "damaged" in reason else f"picture: {reason}"
+
+
+def _plain(reason: str) -> str:
+    """What is wrong, without what a library said of it."""
+    return reason.partition(" (")[0]
 
 
 def _note_duplicates(checked: CheckedPictures, findings: Findings) -> None:

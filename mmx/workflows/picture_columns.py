@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.compute as compute
 
 from mmx.core.errors import DataError, UsageError
+from mmx.store.entries import Entries
 from mmx.store.image_paths import relative_path
 from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
@@ -31,7 +32,7 @@ def folder_columns(gallery: Gallery, own: Path | None = None) -> pyarrow.Table:
         DataError: when the table cannot be read.
         UsageError: when it names no pictures of the folder.
     """
-    table = gallery.entries.table
+    table = Entries.of(gallery.entries).table
     ids = _readable(table["id"])
     columns = {
         **_of_paths(ids),

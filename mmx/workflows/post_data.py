@@ -8,23 +8,27 @@ import torch
 from mmx.core.encoder import TextEncoder
 from mmx.core.record import Record
 from mmx.core.task import Tagging
+from mmx.core.tower import TowerUse
 from mmx.core.view import View
 from mmx.engine.post_images import PostImages
 from mmx.engine.split_data import ImageSource, NumberTexts, PixelImages
 from mmx.workflows.fitted import FittedMethod
 
 
-def post_images(paths: Sequence[Path | None], pictures: ImageSource | None, thumbnail: int) -> PostImages:
+def post_images(
+    paths: Sequence[Path | None], pictures: ImageSource | None, use: TowerUse | None
+) -> PostImages:
     """The pictures of posts.
 
     Args:
         paths: where the picture of each post lies; None for a post without one.
         pictures: what the image tower reads of them; None where it reads nothing.
-        thumbnail: side of the small pictures read along; 0 for none.
+        use: that of the image tower, which may ask for small pictures beside; None where there is none.
     """
     reads = pictures is not None
     present = torch.tensor([reads and path is not None for path in paths], dtype=torch.bool)
-    small = PixelImages(paths, View(thumbnail, thumbnail, "squash", "bilinear")) if thumbnail else None
+    side = use.thumbnail if use is not None else 0
+    small = PixelImages(paths, View(side, side, "squash", "bilinear")) if side else None
     return PostImages(present, pictures, small)
 
 

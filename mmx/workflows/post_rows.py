@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from mmx.store.image_paths import path_inside, relative_path
 from mmx.store.images import ImageError
 from mmx.store.inspection import inspect_picture
 from mmx.store.tables import SUFFIXES, read_table
+from mmx.workflows.own_posts import TEXT_COLUMNS
 
 WORD = re.compile(r"https?://\S+|\w+(?:['’.-]\w+)*|[^\w\s]")
 """A word of a post as the published corpora cut them: marks such as @ and # stand alone, links are whole."""
-TEXT_COLUMNS = ("text", "caption", "sentence")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def read_posts(path: Path) -> list[NewPost]:
         first = table.rejects[0]
         raise DataError(f"'{first['source']}' in '{path}': {first['reason']}. Mend it, or take it out.")
     if not table.rows:
-        raise DataError(f"'{path}' holds no post.")
+        raise DataError(f"'{path}' holds no post. Write a row for each: text, and maybe image.")
     return [_post(number, source, row, path) for number, (source, row) in enumerate(table.rows)]
 
 
@@ -63,11 +64,9 @@ def _post(number: int, source: str, row: Mapping[str, Any], path: Path) -> NewPo
 def _words_of(row: Mapping[str, Any], source: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     words = row.get("words")
     if isinstance(words, list) and words and all(isinstance(word, str) and word for word in words):
-        spans, begin = [], 0
-        for word in words:
-            spans.append((begin, begin + len(word)))
-            begin += len(word) + 1
-        return " ".join(words), tuple(spans)
+        ends = accumulate(len(word) + 1 for word in words)
+        places = ((end - len(word) - 1, end - 1) for word, end in zip(words, ends, strict=True))
+        return " ".join(words), tuple(places)
     text = next((row[name] for name in TEXT_COLUMNS if isinstance(row.get(name), str)), "")
     spans = tuple(found.span() for found in WORD.finditer(text))
     if not spans:

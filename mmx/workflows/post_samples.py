@@ -4,14 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import nn
 
 from mmx.core.errors import UsageError
 from mmx.core.method import Generated
 from mmx.engine.evaluation_mode import evaluating
 from mmx.reports.post_sheet import PostCell, draw_post_sheet
-from mmx.store.images import ImageError, load_image
 from mmx.workflows.assemble import Assembly
+from mmx.workflows.picture_or_reason import picture_or_reason
 
 FILE = "samples.png"
 
@@ -43,10 +44,8 @@ def draw_samples(
     cells = []
     for place, row in enumerate(rows):
         record = data.records[row]
-        try:
-            picture = load_image(assembly.manifest.image_path(record))
-        except ImageError as error:
-            picture = str(error)
+        picture: Image.Image | str
+        picture = picture_or_reason(assembly.manifest.image_path(record))
         drawn = made.pictures[place] if made.pictures.numel() else None
         cells.append(PostCell(record.captions[0], picture, made.captions[place], drawn))
 

@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mmx.core.device import find_device
-from mmx.core.encoder import ImageEncoder
 from mmx.core.errors import ArtifactError, DataError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
-from mmx.engine.pictures import join_pictures
+from mmx.engine.pictures import Pixels, to_device
 from mmx.search.photos import find_photos
 from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.store.run import RunFolder
-from mmx.workflows.decoded_photos import decode_photos
+from mmx.workflows.decoded_photos import encode_photos
 from mmx.workflows.frozen_features import MADE_ELSEWHERE
 from mmx.workflows.head_run import Head, open_head
 
@@ -110,7 +109,7 @@ def predict_photos(
     )
 
 
-def photo_encoder(folder: RunFolder, reporter: Reporter) -> ImageEncoder:
+def photo_encoder(folder: RunFolder, reporter: Reporter) -> nn.Module:
     """The encoder whose features a run learned from.
 
     Raises:
@@ -163,21 +162,17 @@ def _photos(inputs: Sequence[Path]) -> list[Path]:
 
 @torch.inference_mode()
 def _encode(
-    encoder: ImageEncoder, paths: Sequence[Path], field: str, reporter: Reporter
+    encoder: nn.Module, paths: Sequence[Path], field: str, reporter: Reporter
 ) -> tuple[Tensor, list[tuple[int, str]]]:
     """Features [N, F] of unit length of the readable photos, and (place, reason) of all others."""
     device = next(encoder.parameters()).device
-    vectors, failures = [], []
-    with reporter.progress("encode photos", len(paths), "photos") as bar:
-        for pictures in decode_photos(paths, encoder.view, BATCH):
-            failures += [(place, read) for place, read in pictures if isinstance(read, str)]
-            pixels = [read for _, read in pictures if not isinstance(read, str)]
-            if pixels:
-                # stored features have half precision, and so has what was learned from
-                found = encoder(join_pictures(pixels, encoder.view).to(device))[field].half().float().cpu()
-                vectors.append(normalize(found, dim=1))
-            bar.advance(len(pictures))
-    return torch.cat(vectors) if vectors else torch.empty(0, 0), failures
+
+    def encode(pixels: Pixels) -> Tensor:
+        # stored features have half precision, and so has what was learned from
+        found = encoder(to_device(pixels, device))[field].half().float().cpu()
+        return normalize(found, dim=1)
+
+    return encode_photos(paths, encoder.view, BATCH, encode, reporter)
 
 
 def _predicted(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmx.core.device import default_precision, find_device
+from mmx.core.device import find_device
 from mmx.core.encoder import ImageEncoder
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
@@ -20,13 +20,12 @@ from mmx.engine.label_split import TaggedPost, sort_split, tag_split
 from mmx.engine.pictures import encode_pictures
 from mmx.engine.split_data import ImageSource, PixelImages, SplitData
 from mmx.store.run import find_run
-from mmx.tasks.span_f1 import find_spans
-from mmx.workflows.assemble import OpenedRun, open_run
+from mmx.tasks.span_f1 import OUTSIDE, find_spans
+from mmx.workflows.opened_run import OpenedRun, open_run
 from mmx.workflows.post_data import post_images, post_texts
 from mmx.workflows.post_rows import NewPost, read_posts
 
 SCHEMA = "mmx.predict-posts/1"
-OUTSIDE = "O"
 BATCH = 32
 
 
@@ -111,8 +110,7 @@ def predict_posts(run: Path, file: Path, home: Home, device_name: str, reporter:
         raise UsageError(f"'{folder.path}' does not label posts. See what there is: mmx runs")
     _warn(posts, opened, reporter)
     names = task.labels(opened.fitted.assets)
-    precision = "fp32" if folder.facts.get("precision") == "fp32" else default_precision(device)
-    told = (_data(opened, posts, device), device, BATCH, precision, reporter)
+    told = (_data(opened, posts, device), device, BATCH, opened.precision(device), reporter)
     with torch.inference_mode():
         if isinstance(task, Tagging):
             found = tag_split(opened.model, task, *told)
@@ -143,7 +141,7 @@ def _data(opened: OpenedRun, posts: Sequence[NewPost], device: torch.device) -> 
         pictures = PixelImages(paths, encoder.view)
         if module is None:
             pictures = EncodedPictures(pictures, encoder, use.features, device)
-    images = post_images(paths, pictures, opened.fitted.thumbnail)
+    images = post_images(paths, pictures, opened.uses.get("image"))
     tower = opened.towers["text"].module if "text" in opened.towers else None
     return SplitData(records, images, post_texts(opened.fitted, tower, records), posts=True)
 
@@ -163,8 +161,9 @@ def _tagged(post: NewPost, found: TaggedPost, names: Sequence[str]) -> PostPredi
 def _sorted(post: NewPost, row: Sequence[float], names: Sequence[str]) -> PostPrediction:
     probabilities = {name: round(value, 4) for name, value in zip(names, row, strict=True)}
     best = max(zip(row, names, strict=True))[1]
-    told = {"sentiment": best, "probabilities": probabilities}
-    return PostPrediction(post.record.id, post.text, _image(post), **told)
+    return PostPrediction(
+        post.record.id, post.text, _image(post), sentiment=best, probabilities=probabilities
+    )
 
 
 def _image(post: NewPost) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy
 
 from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.encoders.onnx_session import installed
 from mmx.encoders.onnx_text import OnnxText
@@ -33,7 +34,6 @@ from mmx.workflows.search_settings import SearchSettings, check, read_min_score,
 EXACT, HUB = "exact", "hub:"
 MOST_BYTES = 1 << 30
 """Of vectors that are looked at one by one; beyond, torch and the codes of a gallery are faster."""
-MAX_CELLS = 100
 
 
 class NotQuick(Exception):
@@ -51,7 +51,7 @@ class _Ready:
 
     def vectors(self, captions: bool) -> numpy.ndarray:
         """[N, D] of pictures or of captions."""
-        return self.gallery.text_vectors if captions else self.gallery.image_vectors
+        return present(self.gallery.text_vectors) if captions else self.gallery.image_vectors
 
 
 def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[SearchResult] | None:
@@ -111,7 +111,8 @@ def _towers(settings: SearchSettings) -> tuple[RunRecord, str, OnnxTowers]:
         towers = OnnxTowers.open(towers_place(run.path, settings.home))
     except ArtifactError as error:
         raise NotQuick(f"there is no export that can be read of '{run.name}' ({error})") from error
-    if towers.fingerprint != run.fingerprint:
+    # weights that nobody touched since are not read: hashing them takes longer than the search
+    if towers.facts.get("stamp") != run.stamp and towers.fingerprint != run.fingerprint:
         raise NotQuick(
             f"the export of '{run.name}' is of other weights. Make it again: mmx export RUN --onnx"
         )
@@ -184,24 +185,14 @@ def _answer(settings: SearchSettings, words: OnnxText, ready: Sequence[_Ready], 
     query = combine(settings.terms, words.encode([term.text for term in settings.terms]), settings.said)[0]
     least = None if settings.min_score is None else read_min_score(settings.min_score)[0]
     hits, paths = _hits(settings, query, least, ready)
-    result = SearchResult(
-        query=settings.said,
-        asked_with=settings.asked_with,
-        finds="captions" if settings.captions else "images",
-        matcher=matcher,
-        searched=tuple(shown(one.source) for one in ready),
-        size=sum(len(one.vectors(settings.captions)) for one in ready),
-        hits=hits,
-        unreadable=tuple((shown(bad.path), bad.reason) for one in ready for bad in one.gallery.unreadable),
-        sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
-        page=None if settings.page is None else settings.page.expanduser().absolute(),
-        min_score=least,
-    )
+    sources, size = [one.source for one in ready], sum(len(one.vectors(settings.captions)) for one in ready)
+    unreadable = [bad for one in ready for bad in one.gallery.unreadable]
+    result = SearchResult.to(settings, matcher, sources, size, hits, unreadable, least)
     if result.sheet is not None or result.page is not None:
         # what draws is loaded when something is drawn
         from mmx.workflows.hit_pictures import draw_answers
 
-        draw_answers(result, paths[:MAX_CELLS])
+        draw_answers(result, paths)
     return result
 
 

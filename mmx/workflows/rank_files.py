@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.tensors import save_tensors
-from mmx.tasks import bootstrap
+from mmx.tasks import bootstrap, resampling
 from mmx.tasks.recall import RankLists, Ranks
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 from mmx.workflows.answer_file import open_answers
@@ -51,7 +51,7 @@ class RankTable:
 
     def intervals(self, seed: int) -> dict[str, tuple[float, float]]:
         """The 95% interval of each metric that has one."""
-        return bootstrap.intervals(self.ranks, self.image_group, self.text_group, seed=seed)
+        return resampling.intervals([self.sums], seed=seed)
 
     @property
     def sums(self) -> bootstrap.RankSums:

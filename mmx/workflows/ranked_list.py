@@ -26,8 +26,8 @@ class RankedList:
 
     @property
     def near(self) -> Tensor:
-        """What is ranked again, or in one stage everything: of equal ones the wrong first, then the lower
-        row.
+        """[A] int64: what is ranked again, or in one stage everything; of equal ones the wrong first, then
+        the lower row.
         """
         if self.row.top in (0, ALL):
             return torch.arange(len(self.cosine))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from mmx.core.present import present
 from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
 from mmx.store.manifest import Manifest
@@ -37,7 +38,7 @@ def embed(
         ArtifactError: when the run, features or weights are missing or do not fit.
     """
     if folder is None:
-        return embed_model(settings.model, manifest, settings.split, settings.home, device, reporter)
+        return embed_model(present(settings.model), manifest, settings.split, settings.home, device, reporter)
     both_stages = parse_top(settings.rerank_top) != 0
     size = settings.batch_size
     wishes = both_stages, settings.complete_labels

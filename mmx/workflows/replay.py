@@ -13,7 +13,7 @@ import torch
 from mmx.core.device import find_device
 from mmx.core.discover import find_classifiers
 from mmx.core.errors import ArtifactError, Interrupted, UsageError
-from mmx.core.home import Home
+from mmx.core.home import Home, first_free
 from mmx.core.reporter import Reporter
 from mmx.core.settings import names
 from mmx.store.atomic import check_writable
@@ -25,7 +25,8 @@ from mmx.workflows.fewshot import compare
 from mmx.workflows.fewshot_settings import FewshotSettings, asked_again
 from mmx.workflows.head_run import is_head
 from mmx.workflows.same_result import Part, compare_logs, compare_metrics, compare_shown, compare_weights
-from mmx.workflows.train import TrainSettings, train
+from mmx.workflows.train import train
+from mmx.workflows.train_settings import TrainSettings
 
 SCHEMA = "mmx.replay/1"
 
@@ -93,7 +94,8 @@ def replay(settings: ReplaySettings, reporter: Reporter) -> Replayed:
     run = find_run(settings.run, settings.home.runs)
     device = find_device(settings.device or str(run.facts.get("device", "cpu")))
     _check_whole(run)
-    out = settings.out or _beside(run.path)
+    whole = run.path.absolute()
+    out = settings.out or first_free(whole.with_name(f"{whole.name}-replay"))
     with _threads(threads_of(run)):
         now = circumstances(device)
         changed, lacking = what_changed(run, now), unrecorded(run, now)
@@ -126,15 +128,6 @@ def _check_whole(run: RunFolder) -> None:
             f"'{run.path}' is not trained to its end: it stands at step {step}. Go on with it first: "
             f"mmx train --resume {run.path}"
         )
-
-
-def _beside(path: Path) -> Path:
-    """A folder beside a run that is not there yet."""
-    whole = path.absolute()
-    numbered = (
-        whole.with_name(f"{whole.name}-replay{end}") for end in ("", *(f"-{n}" for n in range(2, 1000)))
-    )
-    return next(free for free in numbered if not free.exists())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mmx.core.errors import ArtifactError
+from mmx.core.present import present
 from mmx.store.run import RunFolder
 
 TIMES = {"seconds", "val_seconds"}
@@ -67,7 +68,8 @@ def compare_metrics(one: RunFolder, other: RunFolder) -> Part:
     if then != now:
         return Part("val", False, _first_change(_flat(then), _flat(now)))
     primary = then["primary_metric"]
-    return Part("val", True, f"{primary} {then['val'][primary]:.4f} and {len(then['val']) - 1} more numbers")
+    reached = present(then["val"])
+    return Part("val", True, f"{primary} {reached[primary]:.4f} and {len(reached) - 1} more numbers")
 
 
 def compare_shown(one: RunFolder, other: RunFolder) -> Part:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
-from mmx.reports.contact_sheet import MAX_CELLS
 from mmx.search.collapse import collapse
-from mmx.search.gallery_index import GalleryIndex
+from mmx.search.gallery_index import GalleryIndex, in_file
 from mmx.workflows.calibrated import least_cosine
 from mmx.workflows.evidence_files import Explained, Pair
 from mmx.workflows.explain import check_explains, explain_pairs
@@ -52,13 +52,6 @@ def search_all(queries: Sequence[SearchSettings], reporter: Reporter) -> list[Se
     ]
 
 
-def search_with(matcher: Matcher, settings: SearchSettings, reporter: Reporter) -> SearchResult:
-    """The same for one query, with a matcher that is open already."""
-    check(settings)
-    query = _encoded(matcher, settings)
-    return ask(matcher, open_searchables(matcher, settings, reporter), settings, reporter, query)
-
-
 def _encoded(matcher: Matcher, settings: SearchSettings) -> Tensor:
     """The query [1, D], before any picture is encoded for it; what is to be explained can be."""
     if settings.explain:
@@ -83,24 +76,16 @@ def ask(
     least = least_cosine(matcher, settings, reporter)
     allowed = [None if settings.where is None else index.where(settings.where) for index in indexes]
     groups = _Finder(indexes, allowed, settings, look, least).groups(query)
-    result = SearchResult(
-        query=settings.said,
-        asked_with=settings.asked_with,
-        finds="captions" if settings.captions else "images",
-        matcher=matcher.name,
-        searched=tuple(shown(index.source) for index in indexes),
-        size=sum(
-            index.count_captions(those) if settings.captions else index.count(those)
-            for index, those in zip(indexes, allowed, strict=True)
-        ),
-        hits=tuple(_hit(rank, group, settings) for rank, group in enumerate(groups, start=1)),
-        unreadable=tuple((shown(bad.path), bad.reason) for index in indexes for bad in index.unreadable),
-        sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
-        rerank=None if look is None else {"top": look.top, "weight": look.weight},
-        page=None if settings.page is None else settings.page.expanduser().absolute(),
-        min_score=least,
+    size = sum(
+        in_file(index).count_captions(those) if settings.captions else index.count(those)
+        for index, those in zip(indexes, allowed, strict=True)
     )
-    draw_answers(result, [Path(group[0].entry.path) for group in groups[:MAX_CELLS]])
+    hits = tuple(_hit(rank, group, settings) for rank, group in enumerate(groups, start=1))
+    unreadable = [bad for index in indexes for bad in index.unreadable]
+    rerank = None if look is None else {"top": look.top, "weight": look.weight}
+    sources = [index.source for index in indexes]
+    result = SearchResult.to(settings, matcher.name, sources, size, hits, unreadable, least, rerank)
+    draw_answers(result, [Path(group[0].entry.path) for group in groups])
     if not settings.explain:
         return result
     return replace(result, explained=_explained(matcher, result, groups, settings, reporter))
@@ -153,9 +138,10 @@ class _Finder:
         if not self.settings.captions:
             scores, keys = index.nearest(query, top, allowed)
             return scores[0].tolist(), keys[0].tolist(), None
-        scores, rows = index.nearest_captions(query, top, allowed)
-        captions = [index.gallery.captions[row][1] for row in rows[0].tolist()]
-        return scores[0].tolist(), index.owners(rows[0]).tolist(), captions
+        there = in_file(index)
+        scores, rows = there.nearest_captions(query, top, allowed)
+        captions = [there.gallery.captions[row][1] for row in rows[0].tolist()]
+        return scores[0].tolist(), there.owners(rows[0]).tolist(), captions
 
 
 def _hit(rank: int, group: Sequence[Found], settings: SearchSettings) -> Hit:
@@ -184,5 +170,5 @@ def _explained(
         pairs.append(Pair(hit.rank, hit.score, *place, *found))
     if len(pairs) < settings.explain:
         reporter.info(f"{settings.explain:,} hits were to be explained, and there are {len(pairs):,}")
-    place = settings.evidence.expanduser().absolute()
-    return explain_pairs(matcher, pairs, place, result.query, reporter)
+    folder = present(settings.evidence).expanduser().absolute()
+    return explain_pairs(matcher, pairs, folder, result.query, reporter)

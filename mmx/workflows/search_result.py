@@ -1,11 +1,14 @@
 """What a search gives back, whatever computed it; it needs no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmx.workflows.search_settings import SearchSettings, shown
+
 if TYPE_CHECKING:
+    from mmx.store.entries import Entry
     from mmx.workflows.evidence_files import Explained
 
 SCHEMA, SCHEMA_OF_MANY = "mmx.search/1", "mmx.searches/1"
@@ -58,8 +61,36 @@ class SearchResult:
     min_score: float | None = None
     """The cosine below which nothing is shown; None where all is."""
 
+    @classmethod
+    def to(
+        cls,
+        settings: SearchSettings,
+        matcher: str,
+        sources: Iterable[str],
+        size: int,
+        hits: tuple[Hit, ...],
+        unreadable: "Iterable[Entry]",
+        min_score: float | None,
+        rerank: dict[str, float] | None = None,
+    ) -> "SearchResult":
+        """The answer to what was asked; its sheet and page are still to be drawn."""
+        return cls(
+            query=settings.said,
+            asked_with=settings.asked_with,
+            finds="captions" if settings.captions else "images",
+            matcher=matcher,
+            searched=tuple(map(shown, sources)),
+            size=size,
+            hits=hits,
+            unreadable=tuple((shown(bad.path), bad.reason) for bad in unreadable),
+            sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
+            rerank=rerank,
+            page=None if settings.page is None else settings.page.expanduser().absolute(),
+            min_score=min_score,
+        )
+
     def as_document(self) -> dict[str, Any]:
-        """What --json shows; documented in README."""
+        """What --json shows; documented in docs/json.md."""
         return {
             "schema": SCHEMA,
             "query": {self.asked_with: self.query},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.present import present
 from mmx.search.query import Term, parse_query
 from mmx.store.atomic import check_writable
 from mmx.store.image_paths import IMAGE_SUFFIXES
@@ -212,7 +213,7 @@ def read_min_score(text: str) -> tuple[float, bool]:
 
 def _check_rerank(settings: SearchSettings) -> None:
     """What is looked at again is a picture beside a sentence."""
-    if settings.rerank_top < 0:
+    if present(settings.rerank_top) < 0:
         raise UsageError(f"--rerank-top {settings.rerank_top} is not possible. It is 0 or more.")
     if settings.rerank_top and not settings.finds_pairs:
         raise UsageError(

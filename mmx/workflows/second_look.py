@@ -8,13 +8,20 @@ from torch import Tensor
 
 from mmx.core.batch import Batch
 from mmx.core.errors import TrainingError, UsageError
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.core.task import Rerank, Retrieval
 from mmx.engine.evaluation_mode import evaluating
 from mmx.engine.second_stage import active
-from mmx.search.gallery_index import GalleryIndex
+from mmx.search.gallery_index import GalleryIndex, in_file
 from mmx.store.entries import Entry
-from mmx.workflows.looked_pictures import AT_ONCE, joined, photos_of_folder, pictures_of_split
+from mmx.workflows.looked_pictures import (
+    AT_ONCE,
+    LookedPictures,
+    joined,
+    photos_of_folder,
+    pictures_of_split,
+)
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 from mmx.workflows.stage_rows import DEFAULT_TOP
@@ -58,7 +65,7 @@ class SecondLook:
             ArtifactError: when features of the pictures are missing or do not fit.
             TrainingError: when a score is not finite.
         """
-        model, near = self.matcher.opened.model, found[: self.top]
+        model, near = present(self.matcher.opened).model, found[: self.top]
         unit = "captions" if self.settings.captions else "pictures"
         fine: dict[int, float] = {}
         with evaluating(model), self.reporter.progress("second look", len(near), unit) as bar:
@@ -95,24 +102,30 @@ class SecondLook:
             for places in _some(range(len(near))):
                 yield places, self._keep_texts([near[place].caption for place in places])
             return
-        find = photos_of_folder if self.settings.of_photos else pictures_of_split
-        device = next(self.matcher.opened.model.parameters()).device
+        device = next(present(self.matcher.opened).model.parameters()).device
         for index in indexes:
             here = [place for place, hit in enumerate(near) if hit.source == index.source]
             if here:
-                pictures = find(self.matcher, self.settings, index, self.reporter)
+                pictures = self._pictures(index)
                 found = pictures.keep([near[place].entry for place in here], self._keep_images)
                 for some in _together(found):
                     places = [here[place] for places, _ in some for place in places]
                     yield places, joined([kept for _, kept in some], device)
 
+    def _pictures(self, index: GalleryIndex) -> LookedPictures:
+        if self.settings.of_photos:
+            return photos_of_folder(self.matcher, self.settings, index, self.reporter)
+        return pictures_of_split(self.matcher, self.settings, in_file(index), self.reporter)
+
     def _keep_images(self, batch: Batch) -> Kept:
-        kept = dict(self.rerank.keep_image(self.matcher.opened.model, batch))
+        kept = dict(self.rerank.keep_image(present(self.matcher.opened).model, batch))
         kept.pop("image_embedding", None)
         return kept
 
     def _keep_texts(self, captions: Sequence[str]) -> Kept:
-        kept = dict(self.rerank.keep_text(self.matcher.opened.model, self.matcher.read_texts(captions)))
+        kept = dict(
+            self.rerank.keep_text(present(self.matcher.opened).model, self.matcher.read_texts(captions))
+        )
         kept.pop("text_embedding", None)
         return kept
 
@@ -137,7 +150,7 @@ def second_look(matcher: Matcher, settings: SearchSettings, reporter: Reporter) 
             f"{settings.rerank_top}."
         )
     top = DEFAULT_TOP if settings.rerank_top is None else settings.rerank_top
-    weight = float(rerank.weight(matcher.opened.model))
+    weight = float(rerank.weight(present(matcher.opened).model))
     return SecondLook(matcher, rerank, weight, top, settings, reporter)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError
 from mmx.store.run import RunFolder
-from mmx.workflows.assemble import method_of
 from mmx.workflows.head_run import is_head
+from mmx.workflows.opened_run import method_of
 from mmx.workflows.seeds import SEED_FOLDER
 
 SEED_AT_END = re.compile(r"[-_/]?(seed)?[-_]?\d+$")

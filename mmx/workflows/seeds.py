@@ -11,13 +11,15 @@ from typing import Any
 from mmx.core.errors import Interrupted, MmxError, UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
-from mmx.store.atomic import check_writable, write_json
+from mmx.store.atomic import check_makeable, write_json
 from mmx.store.run import RunFolder, find_run
-from mmx.workflows.assemble import method_of
 from mmx.workflows.head_run import is_head
 from mmx.workflows.method_settings import resolve_method
-from mmx.workflows.train import CURVES, TrainSettings, train
+from mmx.workflows.opened_run import method_of
+from mmx.workflows.train import CURVES, train
+from mmx.workflows.train_settings import TrainSettings
 
 TABLE = "seeds.json"
 SEED_FOLDER = re.compile(r"seed-(\d+)")
@@ -97,7 +99,7 @@ def train_seeds(seeds: Sequence[int], settings: TrainSettings, reporter: Reporte
     resolve_method(settings.method, settings.wishes)
     start = f"{canonical(settings.method)}-{canonical(settings.dataset)}-seeds"
     folder = settings.out or Home.find(settings.home).new_run(start)
-    check_writable(folder.parent if not folder.exists() else folder)
+    check_makeable(folder)
     result = SeedsResult("", (), folder)
     for place, seed in enumerate(seeds, start=1):
         out = folder / f"seed-{seed}"
@@ -134,23 +136,32 @@ def train_or_go_on(asked: TrainSettings, reporter: Reporter) -> None:
         UsageError: when it holds another one.
         And whatever `train` raises.
     """
-    if not (asked.out / "settings.json").is_file():
+    out = present(asked.out)
+    if not (out / "settings.json").is_file():
         train(asked, reporter)
         return
-    run = RunFolder.open(asked.out)
-    facts, wanted = run.facts, resolve_method(asked.method, asked.wishes)
+    run = RunFolder.open(out)
+    facts, wanted = run.facts, resolve_method(present(asked.method), asked.wishes)
     if is_head(run):
         raise UsageError(f"'{run.path}' holds a classifier already. Name another folder with --out.")
-    start = None if asked.init is None else str(find_run(asked.init, _runs(asked)).path.absolute())
-    same = (wanted.name, canonical(asked.dataset), asked.seed or 0, start)
+    start = (
+        None if asked.init is None else str(find_run(asked.init, Home.find(asked.home).runs).path.absolute())
+    )
+    same = (wanted.name, canonical(present(asked.dataset)), asked.seed or 0, start)
     kept = (facts["method"], facts["dataset"], facts["seed"], (facts.get("init") or {}).get("run"))
     if kept != same or method_of(run)[1] != wanted.settings:
         raise UsageError(
             f"'{run.path}' was trained with other settings, data or seed. Name another folder with --out."
         )
     if not (run.path / CURVES).is_file():
-        more = {"workers": asked.workers, "save_every": asked.save_every, "home": asked.home}
-        train(TrainSettings(device=asked.device, resume=run.path, **more), reporter)
+        again = TrainSettings(
+            device=asked.device,
+            resume=run.path,
+            workers=asked.workers,
+            save_every=asked.save_every,
+            home=asked.home,
+        )
+        train(again, reporter)
 
 
 def runs_of_seeds(given: Path, home: Home) -> list[Path]:
@@ -161,7 +172,3 @@ def runs_of_seeds(given: Path, home: Home) -> list[Path]:
     there = {found[1]: path for path in folder.iterdir() if (found := SEED_FOLDER.fullmatch(path.name))}
     runs = [there[number] for number in sorted(there, key=int)]
     return [path for path in runs if (path / "settings.json").is_file()]
-
-
-def _runs(asked: TrainSettings) -> Path:
-    return Home.find(asked.home).runs

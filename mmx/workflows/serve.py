@@ -18,9 +18,10 @@ from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.store.images import ImageError, check_pixels, load_image
 from mmx.workflows.evidence_files import Pair
 from mmx.workflows.explain import check_explains, explain_pairs
-from mmx.workflows.galleries import GALLERY, index_folder
+from mmx.workflows.gallery_place import GALLERY, index_folder
 from mmx.workflows.matcher import Matcher
-from mmx.workflows.search import SearchResult, ask
+from mmx.workflows.search import ask
+from mmx.workflows.search_result import SearchResult
 from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings, check, shown
 from mmx.workflows.searchable import encode_query, open_searchables
 from mmx.workflows.searcher import open_searcher

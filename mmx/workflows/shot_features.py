@@ -11,7 +11,8 @@ from mmx.core.errors import ArtifactError, DataError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.core.tower import TowerUse
-from mmx.encoders.load import encoder_slug, load_encoder
+from mmx.encoders.load import load_encoder
+from mmx.encoders.names import encoder_slug
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.shard import Shard, shard_paths

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.errors import DataError
+from mmx.core.present import present
 from mmx.core.record import Record
 from mmx.core.seeded_split import seeded_order
 from mmx.store.manifest import Manifest
@@ -129,7 +130,7 @@ class ShotSource:
         return Drawn(tuple(train), tuple(val), source, short, short_val)
 
     def _indexed(self, shots: int, seed: int) -> tuple[list[Place], list[Place], str]:
-        path = self.index
+        path = present(self.index)
         if path.is_dir():
             name = f"shot_{shots}-seed_{seed}.json"
             places = (
@@ -184,8 +185,9 @@ def _read_index(path: Path) -> dict[str, list[Any]]:
     except (OSError, ValueError) as error:
         raise DataError(f"'{path}' cannot be read ({error}). Fetch it again.") from error
     parts = {part: said.get(part) if isinstance(said, dict) else None for part in ("train", "val")}
-    lists = {part: value.get("data") if isinstance(value, dict) else None for part, value in parts.items()}
-    if not all(isinstance(entries, list) for entries in lists.values()):
+    found = {part: value.get("data") if isinstance(value, dict) else None for part, value in parts.items()}
+    lists = {part: entries for part, entries in found.items() if isinstance(entries, list)}
+    if len(lists) < len(found):
         raise DataError(
             f"'{path}' is not an index: it lacks a list in train.data or val.data. Fetch it again."
         )

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from mmx.core.errors import UsageError
-from mmx.core.record import have_identities
-from mmx.core.reporter import Reporter, SilentReporter
-from mmx.core.task import Retrieval
-from mmx.engine.evaluator import Embeddings, embed_split
-from mmx.engine.second_stage import active
-from mmx.engine.split_data import SplitData
+from mmx.core.present import present
+from mmx.core.reporter import Reporter
+from mmx.engine.evaluator import Embeddings
 from mmx.tasks import k_reciprocal
 from mmx.tasks.k_reciprocal import KReciprocal
 from mmx.tasks.recall import Ranks
@@ -116,7 +112,8 @@ def ranked_rows(
 
 def tune_weight(embeddings: Embeddings, first: FirstStage, top: int | str, reporter: Reporter) -> Tuning:
     """Try shares of the trained weight on a split, which must be val."""
-    weights = [share * embeddings.second.weight for share in GRID]
+    trained = present(embeddings.second).weight
+    weights = [share * trained for share in GRID]
     found = rerank_split(embeddings, first, weights, top, reporter)
     metric = primary_metric(first.ranks)
     tried = {weight: retrieval_metrics(ranks)[metric] for weight, ranks in zip(weights, found, strict=True)}
@@ -145,7 +142,7 @@ def rerank_split(
     Raises:
         TrainingError: when a fine score is not finite.
     """
-    second = embeddings.second
+    second = present(embeddings.second)
     everything = len(first.image) * len(first.text) if top == ALL else None
     with second.scoring() as score, reporter.progress("scoring pairs", everything, "pairs") as progress:
 
@@ -156,27 +153,3 @@ def rerank_split(
 
         nearest = None if top == ALL else int(top)
         return rerank(first, told, weights, nearest, second.order, second.pairs)
-
-
-def measure_val(
-    model: nn.Module, task: Retrieval, data: SplitData, device: torch.device, precision: str
-) -> dict[str, float]:
-    """The metrics that a training selects by: of both stages where the method has two and the second one has
-    a say, with the first stage's `rsum` or `map` beside them as `first_rsum` or `first_map`.
-    """
-    second = active(task.rerank, model)
-    found = embed_split(
-        model, task.encode_image, task.encode_text, data, device, precision=precision, rerank=second
-    )
-    groups = found.image_group, found.text_group
-    first = FirstStage.of(found.image, found.text, *groups, have_identities(data.records))
-    metrics = retrieval_metrics(first.ranks)
-    if task.rerank is None:
-        return metrics
-    primary = primary_metric(first.ranks)
-    before = {f"first_{primary}": metrics[primary]}
-    if second is not None:
-        weights = [found.second.weight]
-        (ranks,) = rerank_split(found, first, weights, DEFAULT_TOP, SilentReporter())
-        metrics = retrieval_metrics(ranks)
-    return {**metrics, **before}

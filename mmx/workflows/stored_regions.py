@@ -10,7 +10,7 @@ from mmx.core.tower import TowerUse
 from mmx.engine.split_data import SplitData
 from mmx.store.manifest import Manifest
 from mmx.store.shard import MIRRORED
-from mmx.workflows.assemble import Assembly, OpenedRun
+from mmx.workflows.opened_run import OpenedRun
 
 
 def regions_key(uses: Mapping[str, TowerUse]) -> str:
@@ -60,8 +60,7 @@ def _data(opened: OpenedRun, manifest: Manifest, split: str, beside: tuple[str, 
     }
     key = regions_key(uses)
     uses[key] = dataclasses.replace(uses[key], features=(*uses[key].features, *beside))
-    facts = opened.folder.facts["towers"]
-    return Assembly(opened.home, manifest, uses, opened.towers, facts, opened.fitted).data(split)
+    return opened.over(manifest, uses).data(split)
 
 
 def _unmirrored(features: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ from typing import Any
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
 from mmx.core.names import canonical
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.reports.sweep_plot import draw_sweep
-from mmx.store.atomic import check_writable, write_json
+from mmx.store.atomic import check_makeable, write_json
 from mmx.store.run import RunFolder
 from mmx.workflows.method_settings import resolve_method
 from mmx.workflows.seeds import train_or_go_on, train_seeds
-from mmx.workflows.train import TrainSettings
+from mmx.workflows.train_settings import TrainSettings
 
 PLOT, TABLE = "sweep.png", "sweep.json"
 SCHEMA = "mmx.sweep/1"
@@ -70,8 +71,9 @@ def sweep(text: str, settings: TrainSettings, reporter: Reporter, seeds: Sequenc
         resolve_method(settings.method, asked.wishes)
     start = f"sweep-{canonical(settings.method)}-{canonical(settings.dataset)}-{setting}"
     folder = settings.out or Home.find(settings.home).new_run(start)
-    check_writable(folder.parent if not folder.exists() else folder)
-    rows, metric = [], ""
+    check_makeable(folder)
+    rows: list[SweepRow] = []
+    metric = ""
     for value, asked in every.items():
         out = folder / f"{setting}-{value}"
         reporter.info(f"{setting} {value} ({len(rows) + 1} of {len(every)})")
@@ -90,7 +92,7 @@ def _train(
     """What weights are selected by, and the row of a value."""
     if not seeds:
         train_or_go_on(asked, reporter)
-        found = RunFolder.open(asked.out).metrics()
+        found = RunFolder.open(present(asked.out)).metrics()
         return found["primary_metric"], SweepRow(value, str(asked.out), found["val"])
     reached = train_seeds(seeds, asked, reporter)
     broken = {seed: str(error) for seed, error in reached.broken.items()}

@@ -1,8 +1,7 @@
 """Train a method on a prepared corpus, or go on with a training that was stopped."""
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,60 +9,35 @@ from typing import Any
 import torch
 
 from mmx.core.classifier import Classifier
-from mmx.core.device import default_precision, find_device
+from mmx.core.device import find_device
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
 from mmx.core.launch import is_lonely
 from mmx.core.names import canonical
+from mmx.core.present import present
 from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.core.seed import derive_seed
 from mmx.core.task import Retrieval
 from mmx.engine.processes import Processes, opened
 from mmx.engine.stage_plan import plan_stages
-from mmx.engine.trainer import TrainOptions, TrainResult
+from mmx.engine.train_options import TrainOptions, TrainResult
 from mmx.engine.trainer import train as train_model
 from mmx.reports.curves import draw_curves
-from mmx.store.atomic import check_writable
+from mmx.store.atomic import check_makeable, check_writable
 from mmx.store.run import RunFolder, check_free, find_run
 from mmx.tasks import person_search
 from mmx.workflows.as_recorded import check_same, check_same_assets, start_of
-from mmx.workflows.assemble import Assembly, assemble, method_of
+from mmx.workflows.assemble import Assembly, assemble
 from mmx.workflows.circumstances import note_resumed
-from mmx.workflows.method_settings import ResolvedMethod, Wishes, resolve_method
+from mmx.workflows.method_settings import ResolvedMethod, resolve_method
+from mmx.workflows.opened_run import method_of
 from mmx.workflows.train_classifier import train_classifier
+from mmx.workflows.train_settings import TrainSettings, read_options
 from mmx.workflows.validation import validation_of
 
-PRECISIONS = ("auto", "fp32", "bf16")
 CURVES = "curves.png"
-UNITS = {"": 0, "s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What `mmx train` was asked for."""
-
-    method: str | None = None
-    dataset: str | None = None
-    wishes: Wishes = field(default_factory=Wishes)
-    seed: int | None = None
-    """None for 0, or for that of the run that is resumed."""
-    device: str = "auto"
-    precision: str | None = None
-    """None for `auto`, or for that of the run that is resumed."""
-    out: Path | None = None
-    init: Path | None = None
-    """A run whose weights are the start."""
-    resume: Path | None = None
-    again: Path | None = None
-    """A whole run that is trained once more, from its record alone."""
-    save_every: str | None = None
-    """Steps (`500`) or time (`300s`, `10m`) between two saved states, besides the one after each epoch."""
-    workers: int | None = None
-    chunk: int | None = None
-    """Images of a batch that are held at a time; None for all, or for that of the run that is resumed."""
-    home: Path | None = None
-    argv: tuple[str, ...] = ()
+__all__ = ["TrainResult", "train"]
 
 
 def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
@@ -87,7 +61,7 @@ def train(settings: TrainSettings, reporter: Reporter) -> TrainResult:
 
 
 def _train_new_or_old(settings: TrainSettings, processes: Processes, reporter: Reporter) -> TrainResult:
-    options = _options(settings)
+    options = read_options(settings)
     if settings.resume is not None:
         return _resume(settings, options, processes, reporter)
     if settings.again is not None:
@@ -109,7 +83,7 @@ def _train_new_or_old(settings: TrainSettings, processes: Processes, reporter: R
 def _train_again(
     settings: TrainSettings, options: TrainOptions, processes: Processes, reporter: Reporter
 ) -> TrainResult:
-    run = find_run(settings.again, Home.find(settings.home).runs)
+    run = find_run(present(settings.again), Home.find(settings.home).runs)
     resolved = _recorded(run)
     asked = replace(settings, dataset=run.facts["dataset"])
     return _begin(resolved, asked, start_of(run), _as_begun(options, run), processes, reporter, run)
@@ -137,15 +111,15 @@ def _begin(
     again: RunFolder | None = None,
 ) -> TrainResult:
     """Train a new run; `again` is the one that it must be like."""
-    home = Home.find(settings.home)
-    chosen = settings.out or home.new_run(f"{resolved.name}-{canonical(settings.dataset)}")
+    home, dataset = Home.find(settings.home), present(settings.dataset)
+    chosen = settings.out or home.new_run(f"{resolved.name}-{canonical(dataset)}")
     out = Path(processes.exchange(str(chosen))[0])
     if processes.first:
         check_free(out)
-        check_writable(out.parent if not out.exists() else out)
+        check_makeable(out)
     device = str(options.device)
     assembly = processes.in_turn(
-        lambda: assemble(resolved.method, resolved.settings, home, settings.dataset, device, reporter)
+        lambda: assemble(resolved.method, resolved.settings, home, dataset, device, reporter)
     )
     resolved = replace(resolved, method=assembly.fitted.method)
     facts = {**_facts(resolved, assembly, settings, options, start), "processes": processes.count}
@@ -167,7 +141,7 @@ def _resume(
     settings: TrainSettings, options: TrainOptions, processes: Processes, reporter: Reporter
 ) -> TrainResult:
     home = Home.find(settings.home)
-    run = find_run(settings.resume, home.runs)
+    run = find_run(present(settings.resume), home.runs)
     _refuse_changes(settings, run)
     if processes.first:
         check_writable(run.path)
@@ -216,41 +190,6 @@ def _train(
     if processes.first:
         draw_curves(run.log, run.path / CURVES)
     return result
-
-
-def _options(settings: TrainSettings) -> TrainOptions:
-    precision = settings.precision or "auto"
-    if precision not in PRECISIONS:
-        raise UsageError(f"there is no precision '{precision}'. There are: {', '.join(PRECISIONS)}.")
-    device = find_device(settings.device)
-    precision = default_precision(device) if precision == "auto" else precision
-    steps, seconds = parse_interval(settings.save_every)
-    options = TrainOptions(
-        settings.seed or 0,
-        device,
-        precision,
-        workers=settings.workers,
-        chunk=settings.chunk,
-        save_steps=steps,
-    )
-    return options if seconds is None else replace(options, save_seconds=seconds)
-
-
-def parse_interval(text: str | None) -> tuple[int | None, float | None]:
-    """`500` as steps, `300s`, `10m` or `1h` as seconds.
-
-    Raises:
-        UsageError: for anything else.
-    """
-    if text is None:
-        return None, None
-    found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
-    if found is None or int(found[1]) == 0:
-        raise UsageError(
-            f"'{text}' is not an interval. Write steps (--save-every 500) or time (300s, 10m, 1h)."
-        )
-    count, unit = int(found[1]), UNITS[found[2]]
-    return (None, float(count * unit)) if unit else (count, None)
 
 
 def _facts(

@@ -1,21 +1,18 @@
 """`mmx train` of a method that learns from a few shots: one row of what `mmx fewshot` compares."""
 
-from typing import TYPE_CHECKING
-
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.present import present
 from mmx.core.reporter import Reporter
-from mmx.engine.trainer import TrainResult
+from mmx.engine.train_options import TrainResult
 from mmx.workflows.contenders import Contender
 from mmx.workflows.fewshot import compare
 from mmx.workflows.fewshot_settings import FewshotSettings
 from mmx.workflows.method_settings import ResolvedMethod
-
-if TYPE_CHECKING:
-    from mmx.workflows.train import TrainSettings
+from mmx.workflows.train_settings import TrainSettings
 
 
-def train_classifier(resolved: ResolvedMethod, settings: "TrainSettings", reporter: Reporter) -> TrainResult:
+def train_classifier(resolved: ResolvedMethod, settings: TrainSettings, reporter: Reporter) -> TrainResult:
     """Draw shots by the seed, learn from them, and keep the run; val is what its validation shots leave.
 
     Raises:
@@ -38,7 +35,7 @@ def train_classifier(resolved: ResolvedMethod, settings: "TrainSettings", report
     seed, values = settings.seed or 0, resolved.settings
     contender = Contender(resolved.name, resolved.name, resolved.method, vars(values), "train")
     asked = FewshotSettings(
-        dataset=settings.dataset,
+        dataset=present(settings.dataset),
         shots=(values.shots,),
         seeds=(seed,),
         encoder=values.encoder,

@@ -39,9 +39,9 @@ def open_workplace(folder: Path, dry_run: bool) -> Iterator[Path]:
         remove_leftovers(folder)
         try:
             with disk_errors(folder):
-                place = tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder)
-            with place:
-                yield Path(place.name)
+                made = tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder)
+            with made:
+                yield Path(made.name)
         finally:
             if is_new and not any(folder.iterdir()):
                 folder.rmdir()

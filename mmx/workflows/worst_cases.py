@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mmx.core.present import present
 from mmx.core.record import Record
 from mmx.engine.second_stage import ScorePairs
 from mmx.tasks.recall import DIRECTIONS
@@ -35,7 +36,7 @@ class WorstCase:
 def worst_cases(embedded: Embedded, row: RankedRow, number: int) -> list[WorstCase]:
     """The `number` worst queries of each direction by one row, the worst first."""
     second = embedded.embeddings.second
-    with nullcontext() if row.top == 0 else second.scoring() as score:
+    with nullcontext() if row.top == 0 else present(second).scoring() as score:
         return [case for direction in DIRECTIONS for case in _worst(embedded, row, direction, number, score)]
 
 

@@ -65,8 +65,8 @@ def test_a_split_file_of_coop_is_read_as_it_stands(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("{", "is not JSON"),
-        ("[1]", "has no train, val or test"),
+        ("{", "is not whole JSON"),
+        ("[1]", "holds a list, not an object with train"),
         ({"train": [["a.jpg", "0", "cat"]]}, r"train\[0\] is '\['a.jpg', '0', 'cat'\]', not"),
         ({"train": [["a.jpg", -1, "cat"]]}, "label from 0 on"),
         ({"train": [["a.jpg", 0, " "]]}, "the name of class 0 is empty"),
@@ -118,7 +118,7 @@ def test_val_is_a_fifth_of_each_class_of_train_by_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"val": "1"}, {"val": "some"}, {"val": "0"}, {"seed": "-1"}])
 def test_a_share_that_leaves_nothing_is_refused(options: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a"):
+    with pytest.raises(UsageError, match=r"is not (a share|possible)"):
         read("oxford_pets", pets(tmp_path, "Abyssinian_1 1 1 1\n"), **options)
 
 
@@ -156,7 +156,7 @@ def test_dishes_are_classes_in_the_order_of_their_names(form: str, tmp_path: Pat
     [
         ("ramen", "train.txt:1 is 'ramen', not like 'apple_pie/1005649'"),
         ("ramen/1\n/2", "train.txt:2 is '/2', not like"),
-        ([1], "does not hold a list of photos for each dish"),
+        ([1], "not an object with a list of photos for each dish"),
         ({"ramen": [7]}, r"train.json: ramen\[0\] is '7', not like"),
     ],
 )

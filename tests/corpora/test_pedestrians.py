@@ -101,8 +101,3 @@ def test_crops_of_one_person_differ_in_pose_and_background() -> None:
 def test_numbers_that_cannot_be_are_refused(options: dict[str, str], words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         list(read(tmp_path, **options).records)
-
-
-def test_without_a_folder_there_is_nowhere_to_draw() -> None:
-    with pytest.raises(UsageError, match="mmx prepare pedestrians"):
-        read(None)

@@ -168,8 +168,6 @@ def test_broken_lists_are_refused(text: str, words: str, tmp_path: Path) -> None
 def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "reid_raw.json", [row(), row(8, "val", "v.png"), row(9, "train", "t.png")])
 
-    with pytest.raises(UsageError, match="--raw FOLDER"):
-        read("cuhk_pedes", None)
     with pytest.raises(UsageError, match="holdout='some'"):
         read("cuhk_pedes", tmp_path, holdout="some")
     with pytest.raises(UsageError, match="there is a val list"):

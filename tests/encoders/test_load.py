@@ -15,7 +15,8 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.view import View
 from mmx.encoders import random_twins
-from mmx.encoders.load import ALIASES, encoder_slug, load_encoder, modalities_of, resolve_name
+from mmx.encoders.load import load_encoder, modalities_of
+from mmx.encoders.names import ALIASES, encoder_slug, resolve_name
 
 
 def test_a_short_name_means_one_encoder_for_each_modality_it_reads() -> None:

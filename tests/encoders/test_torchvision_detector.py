@@ -9,7 +9,8 @@ from mmx.core.errors import UsageError
 from mmx.encoders import torchvision_detector
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.fingerprint import fingerprint
-from mmx.encoders.load import check_trainable, is_detector, load_encoder
+from mmx.encoders.load import load_encoder
+from mmx.encoders.names import check_trainable, is_detector
 from mmx.encoders.torchvision_detector import (
     LEAST_SCORE,
     REGIONS,

@@ -21,7 +21,8 @@ from mmx.engine.processes import Processes, opened
 from mmx.engine.split_data import SplitData
 from mmx.engine.stage_plan import plan_stages
 from mmx.engine.stage_run import StageRun, open_accelerator
-from mmx.engine.trainer import TrainOptions, train
+from mmx.engine.train_options import TrainOptions
+from mmx.engine.trainer import train
 from mmx.store.run import RunFolder
 from tests.engine.stub_training import Training, TwoLayers, make_data, make_method, make_run, stage
 from tests.methods import test_post_contract as posts
@@ -119,7 +120,7 @@ class HeldData(SplitData):
         """[B], [C] -> the images and captions, with floating point numbers of 64 bits."""
         made = self.make(rows, captions).filled()
         wide = {name: value.double() if value.is_floating_point() else value for name, value in made.items()}
-        return Batch(**wide)
+        return Batch.of(wide)
 
 
 def without_chance(method: Method, **changes: Any) -> Any:

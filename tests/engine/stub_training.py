@@ -18,7 +18,8 @@ from mmx.core.reporter import SilentReporter
 from mmx.core.task import Retrieval
 from mmx.engine.processes import SINGLE, Processes
 from mmx.engine.split_data import SplitData
-from mmx.engine.trainer import TrainOptions, TrainResult, train
+from mmx.engine.train_options import TrainOptions, TrainResult
+from mmx.engine.trainer import train
 from mmx.store.run import RunFolder
 
 WIDTH = 6

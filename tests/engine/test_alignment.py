@@ -5,7 +5,8 @@ import torch
 
 from mmx.core.errors import ArtifactError
 from mmx.core.record import Record
-from mmx.engine.alignment import Table, image_rows, name_rows, plain, text_rows
+from mmx.engine.alignment import image_rows, text_rows
+from mmx.engine.row_names import Table, name_rows, plain
 
 A = Record("7", "test", "photos/a.jpg", ("one", "two"))
 B = Record("8", "test", "photos/b.jpg", ("three",))

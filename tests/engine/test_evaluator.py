@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from mmx.core.batch import Batch
 from mmx.core.errors import DataError, TrainingError, UsageError
 from mmx.core.record import Record
+from mmx.core.reporter import SilentReporter
 from mmx.core.view import View
-from mmx.engine.evaluator import embed_split
+from mmx.engine.evaluator import embed_split, embed_texts
 from mmx.engine.split_data import NumberTexts, PixelImages, SplitData
 
 CPU = torch.device("cpu")
@@ -69,6 +70,14 @@ def test_vectors_stand_in_the_order_of_the_split_for_every_batch_size(batch_size
     assert found.text.tolist() == [[1, 1], [2, 3], [3, 2], [4, 9], [5, 1]]
     assert found.image_group.tolist() == [-1, -2, -3]
     assert found.text_group.tolist() == [-1, -1, -3, -3, -3]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_captions_alone_have_the_vectors_that_they_have_beside_pictures(batch_size: int) -> None:
+    alone = embed_texts(Model(), encode_text, small_data(), CPU, batch_size, "fp32", SilentReporter())
+
+    both = embed_split(Model(), encode_image, encode_text, small_data(), CPU, batch_size)
+    assert torch.equal(alone, both.text)
 
 
 def test_captions_are_batched_by_length() -> None:
@@ -154,5 +163,5 @@ def test_a_picture_that_went_missing_is_named(tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     pixels = PixelImages([tmp_path / record.image for record in data.records], View(4, 4))
 
-    with pytest.raises(DataError, match=r"'1.jpg' cannot be read: missing"):
+    with pytest.raises(DataError, match=r"'1.jpg' can no longer be read: missing"):
         embed_split(Model(), encode_image, encode_text, SplitData(data.records, pixels, data.texts), CPU)

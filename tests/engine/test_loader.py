@@ -15,8 +15,9 @@ from PIL import Image
 from mmx.core.errors import DataError, UsageError
 from mmx.core.method import Stage
 from mmx.core.view import View
-from mmx.engine.loader import TrainingOrder, read_ahead
+from mmx.engine.loader import read_ahead
 from mmx.engine.split_data import NumberTexts, PixelImages, SplitData
+from mmx.engine.training_order import TrainingOrder
 from tests.engine.stub_training import MemoryTexts, make_data
 
 

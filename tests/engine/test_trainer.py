@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from mmx.core.errors import ArtifactError, Interrupted, ResourceError, TrainingError, UsageError
-from mmx.engine.trainer import TrainOptions
+from mmx.engine.train_options import TrainOptions
 from mmx.store.checkpoint import load_weights, read_weights
 from tests.engine.stub_training import (
     EVERYTHING,

@@ -54,11 +54,12 @@ def calls(tree: ast.AST) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
-@pytest.mark.parametrize(
-    "source", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
-)
-def test_nothing_in_the_source_runs_unpacks_or_trusts_what_it_reads(source: Path) -> None:
-    tree = ast.parse(source.read_text())
+def test_nothing_in_the_source_runs_unpacks_or_trusts_what_it_reads() -> None:
+    for source in sorted(PACKAGE.rglob("*.py")):
+        check_source(source, ast.parse(source.read_text()))
+
+
+def check_source(source: Path, tree: ast.Module) -> None:
     for call in calls(tree):
         assert ast.unparse(call.func) not in RUNS_OR_UNPACKS, f"{source}:{call.lineno}"
         assert not ast.unparse(call.func).endswith((".extractall", ".extract_all")), f"{source}:{call.lineno}"
@@ -196,7 +197,7 @@ def test_code_that_a_model_brings_with_it_is_not_run(world: Path, tmp_path: Path
     (folder / "evil.py").write_text(
         f"import pathlib\npathlib.Path({str(mark)!r}).touch()\nclass Evil: pass\n"
     )
-    own = {name: "evil.Evil" for name in ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor")}
+    own = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor"), "evil.Evil")
     kinds = {"bert": "text", "resnet": "image", "evil": "image"}
     for kind in kinds:
         config = {"model_type": kind, "auto_map": own, "architectures": ["Evil"]}

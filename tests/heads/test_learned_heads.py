@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from mmx.core.classifier import ShotSettings
 from mmx.heads import (
+    _published_probe,
     clap,
     cross_modal_probe,
     linear_probe,
@@ -181,3 +182,53 @@ def test_a_probe_learns_what_zero_shot_does_not_know(start: str, least: float) -
     found = linear_probe.score(settings, linear_probe.fit(settings, shifted).tensors, features)
 
     assert float((found.argmax(1) == (labels + 1) % 5).double().mean()) > least
+
+
+def test_the_published_steps_are_those_of_autograd_and_adamw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_published_probe, "STEPS", 130)
+    episode = dataclasses.replace(make_episode(shots=5)[0], val_features=torch.empty(0, 16))
+    episode = dataclasses.replace(episode, val_labels=torch.empty(0, dtype=torch.int64))
+    start, random = random_unit(5, 16, 3), torch.Generator().manual_seed(0)
+    weights = start.clone().requires_grad_()
+    optimizer = torch.optim.AdamW([weights], lr=1.0, weight_decay=0.01)
+    for step in range(130):
+        if step % 3 == 0:  # 25 shots are three batches of 8, and one is left out
+            batches = torch.randperm(25, generator=random)[:24].split(8)
+        rows = batches[step % 3]
+        optimizer.param_groups[0]["lr"] = _published_probe.rate_at(step)
+        optimizer.zero_grad()
+        cross_entropy(100 * episode.features[rows] @ weights.T, episode.labels[rows]).backward()
+        optimizer.step()
+
+    step, found = _published_probe.small_steps(episode, start, torch.Generator().manual_seed(0))
+
+    assert step == 130
+    torch.testing.assert_close(found, weights.detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_rate_of_the_published_steps_rises_for_fifty_and_then_falls() -> None:
+    rates = [_published_probe.rate_at(step) for step in (0, 25, 49, 50, 12_799)]
+
+    assert rates == pytest.approx([1e-5, 5e-4, 9.8e-4, 1e-3, 3.8e-8], rel=0.05)
+
+
+def test_the_published_probe_keeps_the_look_that_val_liked_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_published_probe, "STEPS", 301)
+    episode, unseen, labels = make_episode(noise=0.05)
+    settings = linear_probe.ProbeSettings(solver=linear_probe.PUBLISHED)
+
+    fitted = linear_probe.fit(settings, episode)
+
+    assert fitted.chosen["step"] in (1, 101, 201, 301)
+    found = linear_probe.score(settings, fitted.tensors, unseen).argmax(1)
+    assert float((found == labels).double().mean()) > 0.8
+
+
+def test_the_published_probe_may_start_at_the_class_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_published_probe, "STEPS", 1)
+    episode, unseen, _ = make_episode()
+    settings = linear_probe.ProbeSettings(start=linear_probe.TEXT, solver=linear_probe.PUBLISHED)
+
+    found = linear_probe.score(settings, linear_probe.fit(settings, episode).tensors, unseen)
+
+    torch.testing.assert_close(found, alone(episode, unseen), atol=1e-2, rtol=1e-3)

@@ -142,12 +142,8 @@ def make_batch(images: int = 4, captions_per_image: int = 1, seed: int = 0) -> B
 
 def take(batch: Batch, images: Tensor, captions: Tensor) -> Batch:
     """The images and captions of a batch that are asked for, in the order asked for."""
-    return Batch(
-        **{
-            field.name: value[images if field.name in IMAGE_FIELDS else captions]
-            for field in dataclasses.fields(batch)
-            if (value := getattr(batch, field.name)) is not None
-        }
+    return Batch.of(
+        {name: value[images if name in IMAGE_FIELDS else captions] for name, value in batch.filled().items()}
     )
 
 

@@ -14,7 +14,7 @@ from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.reporter import SilentReporter
 from mmx.search.approximate import build
 from mmx.search.exact import top_k
-from mmx.search.gallery_index import GalleryIndex, LocalIndex
+from mmx.search.gallery_index import GalleryIndex, LocalIndex, in_file
 from mmx.search.where import rows_where
 from mmx.store.codes import round_off
 from mmx.store.index import Gallery
@@ -86,6 +86,12 @@ def names(index: GalleryIndex, keys: torch.Tensor) -> list[str]:
 def test_it_knows_what_it_is_of(index: GalleryIndex) -> None:
     assert (index.source, index.fingerprint, len(index)) == ("/photos", "f1", ROWS)
     assert [bad.id for bad in index.unreadable] == ["caf\udce9.jpg"]
+
+
+def test_captions_are_in_files_alone(opened: Callable[[str], GalleryIndex]) -> None:
+    assert in_file(opened("codes")) is opened("codes")
+    with pytest.raises(UsageError, match="'/photos' has no captions to find"):
+        in_file(opened("milvus-file"))
 
 
 def test_it_finds_what_exact_search_finds(index: GalleryIndex, request: pytest.FixtureRequest) -> None:

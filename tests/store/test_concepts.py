@@ -87,8 +87,8 @@ def set_values(path: Path, **values: object) -> None:
         (lambda path: path.write_text(path.read_text()[:50]), "cannot be read"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "cannot be read"),
         (lambda path: path.write_text("[1]"), "is not a JSON object"),
-        (lambda path: set_values(path, format="mmx-manifest"), "holds no concepts"),
-        (lambda path: set_values(path, version=99), "is of version 99; this mmx reads version 1"),
+        (lambda path: set_values(path, format="mmx-manifest"), "of format .mmx-manifest."),
+        (lambda path: set_values(path, version=99), "version .99.; this mmx reads .mmx-concepts., version 1"),
         (
             lambda path: path.write_text('{"format": "mmx-concepts", "version": 1}'),
             "lacks forms, kinds, manifest",

@@ -20,6 +20,11 @@ def test_they_come_back_through_words_as_they_were() -> None:
     assert Entries.from_words(Entries.of(()).to_words()) == ()
 
 
+def test_what_is_a_table_already_is_not_made_again() -> None:
+    entries = Entries.of(PICTURES)
+    assert Entries.of(entries) is entries
+
+
 def test_they_are_a_sequence() -> None:
     entries = Entries.of(PICTURES)
     assert (len(entries), entries[-1], entries[:2]) == (3, PICTURES[2], list(PICTURES[:2]))

@@ -277,8 +277,8 @@ def _forge(folder: Path, tensors: dict[str, torch.Tensor], **changes: object) ->
         ({"image_features": torch.zeros(2, 3).half()}, {"width": "3"}, "another shard"),
         ({"image_features": torch.zeros(2, 3).half()}, {"view": [224]}, "another shard"),
         ({"image_features": torch.zeros(2, 3).half()}, {"view": 224}, "lacks something"),
-        ({"image_features": torch.zeros(2, 3).half()}, {"version": 2}, "version 2"),
-        ({"image_features": torch.zeros(2, 3).half()}, {"format": "else"}, "no shard of features"),
+        ({"image_features": torch.zeros(2, 3).half()}, {"version": 2}, "version '2'"),
+        ({"image_features": torch.zeros(2, 3).half()}, {"format": "else"}, "of format 'else'"),
         ({"image_features": torch.zeros(2, 3).half()}, {"fields": None}, "lacks something"),
     ],
 )

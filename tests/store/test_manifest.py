@@ -100,8 +100,8 @@ def test_a_manifest_without_corpus_json_is_not_complete(folder: Path) -> None:
     [
         ("{", "cannot be read"),
         ("[]", "not a JSON object"),
-        ("{}", "not the head of a manifest"),
-        ('{"format": "mmx-manifest", "version": 99}', "version 99"),
+        ("{}", "of format .None."),
+        ('{"format": "mmx-manifest", "version": 99}', "version '99'"),
         ('{"format": "mmx-manifest", "version": 1}', "lacks"),
     ],
 )

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from mmx.core.errors import ArtifactError, ResourceError, UsageError
-from mmx.store.run import RunFolder, list_runs, newest_run
+from mmx.store.run import RunFolder
+from mmx.store.run_record import list_records, newest_record
 
 FACTS = {
     "method": "stub",
@@ -74,7 +75,7 @@ def test_settings_of_another_version_or_broken_are_refused(text: str, words: str
 def test_the_best_weights_and_their_metrics_come_back(run: RunFolder) -> None:
     model, other = nn.Linear(2, 2), nn.Linear(2, 2)
 
-    run.write_best(model, {"val": {"rsum": 1.5}})
+    run.write_weights(model.state_dict(), {"val": {"rsum": 1.5}})
     run.load_weights(other)
 
     assert torch.equal(model.weight, other.weight)
@@ -82,12 +83,12 @@ def test_the_best_weights_and_their_metrics_come_back(run: RunFolder) -> None:
 
 
 def test_better_weights_leave_the_evaluations_that_were_recorded(run: RunFolder) -> None:
-    run.write_best(nn.Linear(2, 2), {"val": {"rsum": 1.5}})
+    run.write_weights(nn.Linear(2, 2).state_dict(), {"val": {"rsum": 1.5}})
     (run.path / "metrics.json").write_text(
         json.dumps({"val": {"rsum": 1.5}, "evaluations": [{"split": "test"}]})
     )
 
-    run.write_best(nn.Linear(2, 2), {"val": {"rsum": 2.5}})
+    run.write_weights(nn.Linear(2, 2).state_dict(), {"val": {"rsum": 2.5}})
 
     assert run.metrics() == {"val": {"rsum": 2.5}, "evaluations": [{"split": "test"}]}
 
@@ -100,12 +101,12 @@ def test_a_run_without_weights_says_how_to_go_on(run: RunFolder) -> None:
 
 def test_the_fingerprint_changes_with_the_weights_and_with_nothing_else(run: RunFolder) -> None:
     model = nn.Linear(2, 2)
-    run.write_best(model, {"val": {}})
+    run.write_weights(model.state_dict(), {"val": {}})
     first = run.fingerprint
-    run.write_best(model, {"val": {"rsum": 1.0}})
+    run.write_weights(model.state_dict(), {"val": {"rsum": 1.0}})
     assert run.fingerprint == first
 
-    run.write_best(nn.Linear(2, 2), {"val": {}})
+    run.write_weights(nn.Linear(2, 2).state_dict(), {"val": {}})
     assert run.fingerprint != first
 
 
@@ -187,12 +188,12 @@ def test_the_newest_run_is_the_last_one_created_that_has_weights_and_the_task(tm
     for name, tasks in (("a", ["retrieval"]), ("b", ["retrieval"]), ("c", ["tagging"]), ("d", ["retrieval"])):
         made[name] = RunFolder.create(tmp_path / name, {**FACTS, "tasks": tasks})
         if name != "d":
-            made[name].write_best(nn.Linear(1, 1), {})
+            made[name].write_weights(nn.Linear(1, 1).state_dict(), {})
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "settings.json").write_text("{")
 
-    assert [run.name for run in list_runs(tmp_path)] == ["d", "c", "b", "a"]
-    assert newest_run(tmp_path, "retrieval").name == "b"
-    assert newest_run(tmp_path, "tagging").name == "c"
-    assert newest_run(tmp_path, "ranking") is None
-    assert list_runs(tmp_path / "absent") == []
+    assert [run.name for run in list_records(tmp_path)] == ["d", "c", "b", "a"]
+    assert newest_record(tmp_path, "retrieval").name == "b"
+    assert newest_record(tmp_path, "tagging").name == "c"
+    assert newest_record(tmp_path, "ranking") is None
+    assert list_records(tmp_path / "absent") == []

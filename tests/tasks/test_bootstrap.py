@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmx.tasks import resampling
-from mmx.tasks.bootstrap import METRICS, RankSums, intervals
+from mmx.tasks.bootstrap import METRICS, RankSums
 from mmx.tasks.recall import Ranks, recall_metrics
 from mmx.tasks.resampling import Difference
 
@@ -21,6 +21,12 @@ def drawn(seed: int, chance: float = 0.5, images: int = IMAGES, alike: bool = Fa
     if alike:
         t2i = t2i[::CAPTIONS].repeat_interleave(CAPTIONS)
     return Ranks(torch.where(i2t, 0, 20), torch.where(t2i, 0, 20))
+
+
+def intervals(
+    ranks: Ranks, image_group: torch.Tensor, text_group: torch.Tensor, resamples: int = 2_000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    return resampling.intervals([RankSums(ranks, image_group, text_group)], resamples, seed)
 
 
 def paired_test(

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmx.tasks.bootstrap import RankSums, intervals
+from mmx.tasks.bootstrap import RankSums
 from mmx.tasks.person_search import METRICS, person_metrics
 from mmx.tasks.rank_lists import Places
 from mmx.tasks.recall import Ranks
 from mmx.tasks.rerank import FirstStage, rerank
-from mmx.tasks.resampling import paired_test
+from mmx.tasks.resampling import intervals, paired_test
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 
 
@@ -166,7 +166,7 @@ def test_intervals_hold_the_numbers_and_a_run_does_not_differ_from_itself() -> N
     groups = torch.arange(90) // 3, text_group
     ranks = FirstStage.of(image, text, *groups, lists=True).ranks
 
-    found, metrics = intervals(ranks, *groups), person_metrics(ranks)
+    found, metrics = intervals([RankSums(ranks, *groups)]), person_metrics(ranks)
     sums = RankSums(ranks, *groups)
     same = paired_test([sums], [sums], resamples=50, permutations=19)
 

@@ -44,14 +44,6 @@ def test_a_long_caption_is_cut_and_still_ends() -> None:
         vocabulary.ids("a dog", longest=2)
 
 
-def test_the_share_of_unknown_words_is_counted_over_words() -> None:
-    vocabulary = Vocabulary.count(CAPTIONS, least=2)
-
-    assert vocabulary.unknown_share(["a dog runs", "a dog barks loudly today"]) == 3 / 8
-    assert vocabulary.unknown_share(["a dog"]) == 0
-    assert vocabulary.unknown_share([]) == vocabulary.unknown_share(["..."]) == 0
-
-
 def test_it_survives_json() -> None:
     vocabulary = Vocabulary.count((*CAPTIONS, "un café été"), least=1)
 

@@ -1,4 +1,4 @@
-"""A home with two small corpora and three trained runs, built once for all tests that only read it."""
+"""A home with two small corpora and three trained runs, each built once for all tests that copy it."""
 
 import shutil
 from functools import cache
@@ -11,6 +11,7 @@ from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.store.manifest import write_manifest
+from mmx.store.run import RunFolder
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.train import TrainSettings, train
 
@@ -18,6 +19,24 @@ FOLDER = TemporaryDirectory(prefix="mmx-evaluated-")
 """Goes with the process."""
 COUNTS = {"train": 16, "val": 10, "test": 8}
 COLOURS = ("red", "green", "blue", "white", "black", "yellow")
+
+
+STUBS = Path(__file__).parents[1] / "two_stage"
+"""The folder of a method of two stages, whose ranks are worked out by hand."""
+
+
+def add_two_stages(home: Home, name: str = "two", weight: float = 1.0) -> RunFolder:
+    """A run of the method in STUBS, which is to be on the path, on the corpus `small`."""
+    shutil.copytree(_two_stages(weight), home.runs / name)
+    return RunFolder.open(home.runs / name)
+
+
+@cache
+def _two_stages(weight: float) -> Path:
+    home = fresh_home(Path(FOLDER.name) / f"weight-{weight}")
+    wishes = Wishes(preset="tiny", assignments=(f"weight={weight}",))
+    settings = TrainSettings("colour-pairs", "small", wishes, 0, "cpu", out=home.runs / "two", home=home.root)
+    return train(settings, SilentReporter()).run
 
 
 def fresh_home(folder: Path) -> Home:
@@ -28,7 +47,7 @@ def fresh_home(folder: Path) -> Home:
 
 @cache
 def _built() -> Home:
-    home = Home(Path(FOLDER.name))
+    home = Home(Path(FOLDER.name) / "built")
     for name in ("small", "other"):
         write_corpus(home, name, len(name))
     for run, dataset, seed in (("first", "small", 0), ("second", "small", 1), ("stranger", "other", 0)):

@@ -23,7 +23,7 @@ from mmx.store.entries import Entries
 from mmx.store.index import Gallery
 from mmx.workflows import index, searcher
 from mmx.workflows.galleries import GALLERY, folder_index, index_folder
-from mmx.workflows.index import IndexSettings
+from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import verify
 from tests.workflows.stub_matcher import COLOURS, StubMatcher
 

@@ -26,7 +26,7 @@ from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.engine import stage_run
-from mmx.engine.trainer import TrainOptions
+from mmx.engine.train_options import TrainOptions
 from mmx.engine.trainer import train as train_model
 from mmx.store.checkpoint import read_weights
 from mmx.store.manifest import write_manifest

@@ -7,7 +7,12 @@ import torch
 from PIL import ImageColor
 from torch.nn.functional import normalize
 
+from mmx.core.reporter import Reporter
 from mmx.store.images import ImageError, load_image
+from mmx.workflows.search import ask
+from mmx.workflows.search_result import SearchResult
+from mmx.workflows.search_settings import SearchSettings, check
+from mmx.workflows.searchable import encode_query, open_searchables
 
 COLOURS = ("red", "green", "blue", "white")
 
@@ -44,3 +49,10 @@ class StubMatcher:
             named = torch.tensor([ImageColor.getrgb(name) for name in COLOURS])
             vectors.append(torch.eye(4)[(named - colour).abs().sum(dim=1).argmin()])
         return (torch.stack(vectors) if vectors else torch.empty(0, 0)), failures
+
+
+def search_with(matcher: object, settings: SearchSettings, reporter: Reporter) -> SearchResult:
+    """A search with a matcher that is open already, in the order of the real one."""
+    check(settings)
+    query = encode_query(matcher, settings)
+    return ask(matcher, open_searchables(matcher, settings, reporter), settings, reporter, query)

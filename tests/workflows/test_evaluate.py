@@ -14,7 +14,8 @@ from mmx.store.manifest import write_manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.store.sealed import read_sealed, write_sealed
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
-from mmx.workflows.extract import ExtractSettings, ImportSource, extract
+from mmx.workflows.extract import ExtractSettings, extract
+from mmx.workflows.import_sources import ImportSource
 from mmx.workflows.rank_files import load_ranks, rank_file
 from tests.workflows.evaluated_home import fresh_home
 

@@ -21,7 +21,8 @@ from mmx.core.tower import TowerUse
 from mmx.core.view import View
 from mmx.workflows.evidence_files import Pair
 from mmx.workflows.explain import check_explains, explain_pairs
-from mmx.workflows.extract import ExtractSettings, ImportSource, extract
+from mmx.workflows.extract import ExtractSettings, extract
+from mmx.workflows.import_sources import ImportSource
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.search import SearchResult, SearchSettings, check, search
 from mmx.workflows.train import TrainSettings, train

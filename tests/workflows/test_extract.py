@@ -12,10 +12,11 @@ from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
-from mmx.encoders.load import encoder_slug
+from mmx.encoders.names import encoder_slug
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest, write_manifest
-from mmx.workflows.extract import ExtractSettings, ImportSource, extract, import_source
+from mmx.workflows.extract import ExtractSettings, extract
+from mmx.workflows.import_sources import ImportSource, import_source
 from tests.small_corpus import make_corpus
 
 

@@ -12,9 +12,9 @@ from mmx.core.reporter import SilentReporter
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.tasks.faithfulness import Faithfulness
-from mmx.workflows.assemble import open_run
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
 from mmx.workflows.faithfulness import check_run_explains, explaining_task, measure_faithfulness
+from mmx.workflows.opened_run import open_run
 from mmx.workflows.stored_regions import split_as_it_stands
 from tests.workflows.explained_home import explained_home
 

@@ -16,8 +16,8 @@ from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.store.sealed import read_sealed, write_sealed
 from mmx.tasks.classification import calibration_error
-from mmx.workflows.evaluate import EvaluateSettings
-from mmx.workflows.evaluate_head import evaluate_head
+from mmx.workflows.evaluate import evaluate
+from mmx.workflows.evaluate_settings import EvaluateSettings
 from mmx.workflows.extract import ExtractSettings, extract
 from mmx.workflows.fewshot import fewshot
 from mmx.workflows.fewshot_settings import FewshotSettings
@@ -83,7 +83,7 @@ def test_the_run_that_is_kept_says_of_test_what_the_table_said(pets: Home) -> No
     table = compared(pets)
     trial = next(t for t in table.trials if (t.name, t.seed) == (table.chosen, 1))
 
-    found = evaluate_head(EvaluateSettings(run=table.run, split="test", device="cpu", home=pets), QUIET)
+    found = evaluate(EvaluateSettings(run=table.run, split="test", device="cpu", home=pets), QUIET)
 
     assert found.metrics["accuracy"] == pytest.approx(trial.metrics["accuracy"])
     low, high = found.intervals["accuracy"]
@@ -130,7 +130,7 @@ def test_features_of_another_making_do_not_fit_a_run(pets: Home, tmp_path: Path)
     extract(ExtractSettings("pets", ("mine",), home=pets, source=source, overwrite=True), QUIET)
 
     with pytest.raises(ArtifactError, match="learned from image_embedding of 'import:mine' with fingerprint"):
-        evaluate_head(EvaluateSettings(run=table.run, split="test", device="cpu", home=pets), QUIET)
+        evaluate(EvaluateSettings(run=table.run, split="test", device="cpu", home=pets), QUIET)
 
 
 def test_a_run_of_a_classifier_that_is_no_more_is_told(pets: Home) -> None:

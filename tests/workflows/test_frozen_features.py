@@ -11,18 +11,18 @@ from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.core.tower import TowerUse
-from mmx.encoders.load import encoder_slug
+from mmx.encoders.names import encoder_slug
 from mmx.engine.split_data import FeatureImages
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.store.sealed import read_sealed, write_sealed
 from mmx.store.shard import Shard, save_shard, shard_paths
-from mmx.workflows.assemble import open_run
 from mmx.workflows.evaluate import EvaluateSettings, evaluate
 from mmx.workflows.extract import ExtractSettings, extract
 from mmx.workflows.frozen_features import ensure_features, open_features
 from mmx.workflows.method_settings import Wishes
+from mmx.workflows.opened_run import open_run
 from mmx.workflows.search import SearchSettings, search
 from mmx.workflows.train import TrainSettings, train
 from tests.workflows.evaluated_home import fresh_home, write_corpus

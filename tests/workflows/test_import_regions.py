@@ -12,11 +12,12 @@ from mmx.core.home import Home
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.core.tower import TowerUse
-from mmx.encoders.load import encoder_slug
+from mmx.encoders.names import encoder_slug
 from mmx.store.features import FeatureStore
 from mmx.store.manifest import Manifest, write_manifest
-from mmx.workflows.extract import ExtractSettings, ImportSource, extract
+from mmx.workflows.extract import ExtractSettings, extract
 from mmx.workflows.frozen_features import open_features
+from mmx.workflows.import_sources import ImportSource
 
 pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 

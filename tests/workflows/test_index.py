@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,12 @@ from mmx.search import refresh as refreshing
 from mmx.search.approximate import LEAST_ROWS
 from mmx.store.index import Gallery
 from mmx.workflows import index as workflow
-from mmx.workflows import searcher
+from mmx.workflows import index_removal, searcher
 from mmx.workflows.galleries import GALLERY, folder_index, index_folder
-from mmx.workflows.index import IndexSettings
+from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import info, verify
-from mmx.workflows.search import search_with
 from mmx.workflows.search_settings import SearchSettings
-from tests.workflows.stub_matcher import COLOURS, StubMatcher
+from tests.workflows.stub_matcher import COLOURS, StubMatcher, search_with
 
 QUIET = SilentReporter()
 NAMES = ("a.png", "b.png", "c/d.png", "c/e.png", "c/f/g.png")
@@ -88,7 +87,7 @@ class Histories(RuleBasedStateMachine):
     def remove(self, place: str) -> None:
         asked = IndexSettings(self.root, (place,), home=self.home)
         try:
-            workflow.remove(asked, QUIET)
+            index_removal.remove(asked, QUIET)
         except UsageError:
             return
         self.rules = None if place == "." else [*self.rules, (place, False)]
@@ -175,13 +174,13 @@ def test_what_is_removed_leaves_nothing_on_the_disk_and_needs_no_matcher(
     (place / "second-look").mkdir()
     (place / "second-look" / f"{digest}.safetensors").touch()
 
-    (change,) = workflow.remove(IndexSettings(photos, ("b.png",), home=home), QUIET)
+    (change,) = index_removal.remove(IndexSettings(photos, ("b.png",), home=home), QUIET)
 
     assert (change.pictures, change.removed, len(opened)) == (2, 1, 1)
     assert str(photos / "b.png").encode() not in (place / GALLERY).read_bytes()
     assert digest.encode() not in (place / GALLERY).read_bytes()
     assert list((place / "second-look").iterdir()) == []
-    workflow.remove(IndexSettings(photos, home=home), QUIET)
+    index_removal.remove(IndexSettings(photos, home=home), QUIET)
     assert not (place / GALLERY).exists()
     with pytest.raises(ArtifactError, match="has no index"):
         info(photos, home)
@@ -191,7 +190,7 @@ def test_what_was_removed_stays_out_until_it_is_added(
     home: Home, photos: Path, opened: list[StubMatcher]
 ) -> None:
     workflow.add(asked(home, photos), QUIET)
-    workflow.remove(IndexSettings(photos, ("c",), home=home), QUIET)
+    index_removal.remove(IndexSettings(photos, ("c",), home=home), QUIET)
     Image.new("RGB", (9, 9), "white").save(photos / "c" / "new.png")
     (change,) = workflow.refresh(IndexSettings(photos, home=home), QUIET)
     assert (ids(home, photos), change.encoded) == (["a.png", "b.png"], 0)
@@ -229,25 +228,25 @@ def test_a_refresh_goes_by_what_made_the_index(
 @pytest.mark.parametrize(
     ("act", "names", "error", "words"),
     [
-        ("add", ("nowhere.png",), DataError, "no 'nowhere.png'"),
-        ("add", ("../other",), UsageError, "does not lie in"),
-        ("add", ("/etc/passwd",), UsageError, "does not lie in"),
-        ("remove", ("b.pgn",), UsageError, "Did you mean 'b.png'"),
-        ("remove", ("zzzz",), UsageError, "mmx index info DIR"),
+        (workflow.add, ("nowhere.png",), DataError, "no 'nowhere.png'"),
+        (workflow.add, ("../other",), UsageError, "does not lie in"),
+        (workflow.add, ("/etc/passwd",), UsageError, "does not lie in"),
+        (index_removal.remove, ("b.pgn",), UsageError, "Did you mean 'b.png'"),
+        (index_removal.remove, ("zzzz",), UsageError, "mmx index info DIR"),
     ],
 )
 def test_names_that_are_not_there_are_refused(
     home: Home,
     photos: Path,
     opened: list[StubMatcher],
-    act: str,
+    act: Callable,
     names: tuple[str, ...],
     error: type,
     words: str,
 ) -> None:
     workflow.add(asked(home, photos), QUIET)
     with pytest.raises(error, match=words):
-        getattr(workflow, act)(asked(home, photos, *names), QUIET)
+        act(asked(home, photos, *names), QUIET)
     assert ids(home, photos) == ["a.png", "b.png", "c/d.png"]
 
 
@@ -259,14 +258,14 @@ def test_other_words_that_do_not_fit_are_refused(home: Home, photos: Path) -> No
         with pytest.raises(error, match=message):
             workflow.add(asked(home, photos, **words), QUIET)
     with pytest.raises(ArtifactError, match="has no index"):
-        workflow.remove(IndexSettings(photos, home=home), QUIET)
+        index_removal.remove(IndexSettings(photos, home=home), QUIET)
 
 
 def test_an_index_without_pictures_is_told_of_when_it_is_searched(
     home: Home, photos: Path, opened: list[StubMatcher]
 ) -> None:
     workflow.add(asked(home, photos, "a.png"), QUIET)
-    workflow.remove(IndexSettings(photos, ("a.png",), home=home), QUIET)
+    index_removal.remove(IndexSettings(photos, ("a.png",), home=home), QUIET)
     with pytest.raises(DataError, match="is empty: what is there was removed"):
         search_with(StubMatcher(), SearchSettings(query="red", folder=photos, home=home), QUIET)
 
@@ -308,7 +307,7 @@ def test_a_compressed_index_follows_its_gallery(
     assert change.kind == "pq" and len(change.recall) == 2
     assert info(photos, home)[0].kind == "pq"
 
-    workflow.remove(IndexSettings(photos, ("n00.png",), home=home), QUIET)
+    index_removal.remove(IndexSettings(photos, ("n00.png",), home=home), QUIET)
     assert not (index_folder(home, photos, "stub-1") / "approximation.safetensors").exists()
     assert workflow.refresh(IndexSettings(photos, home=home), QUIET)[0].kind == "pq"
     assert workflow.refresh(IndexSettings(photos, kind="exact", home=home), QUIET)[0].kind == "exact"

@@ -13,16 +13,16 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.store.index import Gallery
 from mmx.workflows import index as workflow
-from mmx.workflows import searcher
+from mmx.workflows import index_removal, searcher
 from mmx.workflows.galleries import GALLERY, folder_index, index_folder
-from mmx.workflows.index import IndexSettings
 from mmx.workflows.index_copy import CopySettings, IndexCopy, copy
+from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import info, verify
-from mmx.workflows.search import search, search_with
+from mmx.workflows.search import search
 from mmx.workflows.search_settings import SearchSettings, check
 from mmx.workflows.serve import Question, Service
 from tests.search.milvus_home import milvus_file, milvus_server
-from tests.workflows.stub_matcher import COLOURS, StubMatcher
+from tests.workflows.stub_matcher import COLOURS, StubMatcher, search_with
 
 __all__ = ["milvus_server"]
 QUIET = SilentReporter()
@@ -136,15 +136,15 @@ def test_a_refresh_of_a_copy_encodes_what_is_new_and_sends_what_differs(
 
 def test_pictures_are_taken_out_of_a_copy_and_the_copy_removed(home: Home, indexed: Path, place: str) -> None:
     copied(home, indexed, place)
-    (change,) = workflow.remove(IndexSettings(place, ("c",), home=home), QUIET)
+    (change,) = index_removal.remove(IndexSettings(place, ("c",), home=home), QUIET)
     assert (change.pictures, change.removed, change.recall) == (6, 6, {"6 of its photos": 1.0})
     (state,) = info(place, home)
     assert (state.pictures, state.removed, state.complete) == (6, ("c",), True)
     with pytest.raises(UsageError, match="that is all of"):
-        workflow.remove(
+        index_removal.remove(
             IndexSettings(place, ("c", "bad.jpg", *(f"{n:02d}.png" for n in range(0, 12, 2)))), QUIET
         )
-    assert workflow.remove(IndexSettings(place, home=home), QUIET)[0].removed == 6
+    assert index_removal.remove(IndexSettings(place, home=home), QUIET)[0].removed == 6
     with pytest.raises(ArtifactError, match="there is no index at"):
         info(place, home)
     assert len(kept(home, indexed).entries) == 12
@@ -153,11 +153,11 @@ def test_pictures_are_taken_out_of_a_copy_and_the_copy_removed(home: Home, index
 def test_a_file_is_removed_only_if_it_is_an_index(home: Home, indexed: Path, tmp_path: Path) -> None:
     file = tmp_path / "p.safetensors"
     copied(home, indexed, file)
-    assert workflow.remove(IndexSettings(str(file), home=home), QUIET)[0].removed == 12
+    assert index_removal.remove(IndexSettings(str(file), home=home), QUIET)[0].removed == 12
     assert not file.exists()
     file.write_text("something else")
     with pytest.raises(ArtifactError, match="not a whole safetensors file"):
-        workflow.remove(IndexSettings(str(file), home=home), QUIET)
+        index_removal.remove(IndexSettings(str(file), home=home), QUIET)
     with pytest.raises(ArtifactError, match="not a whole safetensors file"):
         copied(home, indexed, file)
     assert file.read_text() == "something else"

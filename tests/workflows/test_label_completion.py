@@ -1,6 +1,7 @@
 """A row of its own for labels that are completed from the whole split, beside the model's own numbers."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,26 @@ def test_completed_labels_have_a_row_that_never_is_the_headline(
     assert found.metrics == plain.metrics
     assert sum("not a number of the model" in text for text in found.definitions) == 1
     assert not any("k-reciprocal" in text.lower() for text in found.definitions)
+
+
+class Listener(SilentReporter):
+    """Hears what is embedded."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def progress(self, title: str, *about: object, **more: object) -> AbstractContextManager:
+        self.titles.append(title)
+        return super().progress(title, *about, **more)
+
+
+def test_captions_are_embedded_again_for_it_and_pictures_are_not(drawn: Home) -> None:
+    listener = Listener()
+
+    evaluate(EvaluateSettings(drawn, Path("words"), complete_labels=True), listener)
+
+    embedded = [title for title in listener.titles if title.startswith("embedding")]
+    assert sorted(embedded) == ["embedding captions", "embedding captions", "embedding images"]
 
 
 def test_the_second_run_of_a_comparison_is_taken_as_it_is(drawn: Home, reporter: SilentReporter) -> None:

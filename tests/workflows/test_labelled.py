@@ -6,10 +6,10 @@ import torch
 from mmx.core.errors import DataError
 from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
-from mmx.core.task import Classification, Tagging
+from mmx.core.task import Classification, Study, Tagging
 from mmx.engine.label_split import TaggedPost
 from mmx.workflows import labelled
-from mmx.workflows.labelled import check_labelled, label_split
+from mmx.workflows.labelled import check_labelled, label_split, post_task
 
 TAGS = ["O", "B-PER", "I-PER"]
 TAGGING = Tagging(decode=None, labels=None)
@@ -28,7 +28,7 @@ class Split:
         self.records = records
 
 
-def tagged(split: Split, *said: tuple[int, ...], patch: pytest.MonkeyPatch) -> labelled.Labelled:
+def tagged(split: Split, *said: tuple[int, ...], patch: pytest.MonkeyPatch) -> labelled.TaggedSplit:
     found = [TaggedPost(tags, (1.0,) * len(tags)) for tags in said]
     patch.setattr(labelled, "tag_split", lambda *told: found)
     return label_split(None, TAGGING, TAGS, split, torch.device("cpu"), "fp32", SilentReporter())
@@ -79,3 +79,9 @@ def test_a_class_that_training_never_saw_counts_as_wrong(monkeypatch: pytest.Mon
 def test_a_split_without_what_is_to_be_told_is_refused(task: Tagging | Classification) -> None:
     with pytest.raises(DataError, match=f"so that {task.name} cannot be measured"):
         check_labelled(task, [post(1)], "'posts' test")
+
+
+def test_a_task_of_posts_is_told_from_others() -> None:
+    assert post_task(TAGGING) is TAGGING
+    with pytest.raises(TypeError, match="'study' is no task of posts"):
+        post_task(Study(why="it has none"))

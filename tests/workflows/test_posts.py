@@ -1,6 +1,7 @@
 """Posts from their files to a trained run, its numbers, and what it says of new posts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.engine.label_split import TaggedPost
-from mmx.engine.trainer import TrainResult
+from mmx.engine.train_options import TrainResult
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.workflows.compare import CompareSettings, compare_runs
-from mmx.workflows.evaluate import EvaluateSettings
-from mmx.workflows.evaluate_posts import evaluate_posts, reads_posts
+from mmx.workflows.evaluate import evaluate
+from mmx.workflows.evaluate_settings import EvaluateSettings
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.predict_posts import predict_posts
 from mmx.workflows.prepare import prepare
@@ -35,10 +36,20 @@ def trained(home: Home, dataset: str, *assignments: str, out: str = "run") -> Tr
     return train(settings, SilentReporter())
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with posts to tag, and a run that tags them."""
+    folder = tmp_path_factory.mktemp("tagged")
+    home = Home(folder / "home")
+    prepared(home, write_posts(folder / "posts"), "posts")
+    trained(home, "posts")
+    return home
+
+
 @pytest.fixture
-def tagged(home: Home, tmp_path: Path) -> Home:
-    """A home with posts to tag."""
-    prepared(home, write_posts(tmp_path / "posts"), "posts")
+def tagged(built: Home, home: Home) -> Home:
+    """A copy of it that a test may change."""
+    shutil.copytree(built.root, home.root)
     return home
 
 
@@ -53,25 +64,24 @@ def test_posts_without_pictures_are_kept_and_counted(tagged: Home) -> None:
 
 
 def test_a_tagger_is_trained_measured_and_resumed_like_any_other(tagged: Home) -> None:
-    result = trained(tagged, "posts")
+    result = trained(tagged, "posts", out="anew")
     folder = RunFolder.open(result.run)
 
     assert folder.facts["tasks"] == ["tagging"]
     assert "f1_strict" in result.metrics and "f1_conll" in result.metrics
     settings = EvaluateSettings(tagged, result.run, device="cpu")
-    assert reads_posts(result.run, settings)
-    found = evaluate_posts(settings, 0, SilentReporter())
+    found = evaluate(settings, SilentReporter())
     assert found.metrics == pytest.approx(result.metrics)
     assert found.facts["posts"] == 4 and found.document()["schema"] == "mmx.evaluate-posts/1"
     assert len(folder.metrics()["evaluations"]) == 1
 
 
 def test_the_numbers_do_not_depend_on_the_size_of_a_batch_nor_on_the_last_partial_one(tagged: Home) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
 
     found = [
-        evaluate_posts(
-            EvaluateSettings(tagged, run, split="train", device="cpu", batch_size=size), 0, SilentReporter()
+        evaluate(
+            EvaluateSettings(tagged, run, split="train", device="cpu", batch_size=size), SilentReporter()
         )
         for size in (5, 64)
     ]
@@ -80,9 +90,9 @@ def test_the_numbers_do_not_depend_on_the_size_of_a_batch_nor_on_the_last_partia
 
 
 def test_samples_are_drawn_into_the_run(tagged: Home) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
 
-    found = evaluate_posts(EvaluateSettings(tagged, run, device="cpu"), 2, SilentReporter())
+    found = evaluate(EvaluateSettings(tagged, run, samples=2, device="cpu"), SilentReporter())
 
     assert found.samples == run / "samples.png"
     with Image.open(found.samples) as sheet:
@@ -90,9 +100,9 @@ def test_samples_are_drawn_into_the_run(tagged: Home) -> None:
 
 
 def test_two_runs_are_compared_on_the_same_posts(tagged: Home) -> None:
-    one, other = trained(tagged, "posts").run, trained(tagged, "posts", "theta=0", out="other").run
+    one, other = tagged.runs / "run", trained(tagged, "posts", "theta=0", out="other").run
 
-    found = evaluate_posts(EvaluateSettings(tagged, one, compare=other, device="cpu"), 0, SilentReporter())
+    found = evaluate(EvaluateSettings(tagged, one, compare=other, device="cpu"), SilentReporter())
 
     beside = found.comparison
     assert set(beside.metrics) == set(beside.differences) == set(found.metrics)
@@ -108,7 +118,7 @@ def test_two_runs_are_compared_on_the_same_posts(tagged: Home) -> None:
 def test_entities_of_new_posts_stand_where_their_letters_are(
     tagged: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
     tags = RunFolder.open(run).assets().values["labels"]
     said = [
         (("B-PER", "O", "B-PER", "O"), (0.9, 1, 0.8, 1)),
@@ -142,7 +152,7 @@ def test_entities_of_new_posts_stand_where_their_letters_are(
 def test_a_post_of_400_words_is_read_as_far_as_the_limit_and_the_rest_is_counted(
     tagged: Home, tmp_path: Path
 ) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
     file = tmp_path / "long.jsonl"
     file.write_text(json.dumps({"text": "word " * 400}))
 
@@ -153,7 +163,7 @@ def test_a_post_of_400_words_is_read_as_far_as_the_limit_and_the_rest_is_counted
 
 
 def test_a_broken_row_is_named_and_nothing_is_labelled(tagged: Home, tmp_path: Path) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
     rows = {
         '{"image": "x.jpg"}': "'new.jsonl:1' has no text: a row needs `text`",
         '{"text": "a", "image": "../x.jpg"}': "the picture '../x.jpg' is refused",
@@ -174,9 +184,7 @@ def test_sentiment_is_learned_measured_and_told(home: Home, tmp_path: Path) -> N
     file = tmp_path / "new.jsonl"
     file.write_text(json.dumps({"text": "a good day"}))
 
-    found = evaluate_posts(
-        EvaluateSettings(home, result.run, split="test", device="cpu"), 0, SilentReporter()
-    )
+    found = evaluate(EvaluateSettings(home, result.run, split="test", device="cpu"), SilentReporter())
     (post,) = predict_posts(result.run, file, home, "cpu", SilentReporter()).document()["posts"]
 
     assert set(found.metrics) == {"accuracy", "weighted_f1", "macro_f1"}
@@ -196,14 +204,14 @@ def test_either_modality_alone_can_be_read(home: Home, tmp_path: Path, modalitie
 
 def test_a_task_that_the_posts_are_not_for_is_refused_with_the_one_they_are_for(tagged: Home) -> None:
     with pytest.raises(DataError, match=r"no training post has a sentiment.* They are for tagging"):
-        trained(tagged, "posts", "task=sentiment")
+        trained(tagged, "posts", "task=sentiment", out="other")
 
 
 def test_what_is_asked_of_matchers_is_refused_of_posts(tagged: Home) -> None:
-    run = trained(tagged, "posts").run
+    run = tagged.runs / "run"
 
     with pytest.raises(UsageError, match="leave out --worst"):
-        evaluate_posts(EvaluateSettings(tagged, run, worst=3, device="cpu"), 0, SilentReporter())
+        evaluate(EvaluateSettings(tagged, run, worst=3, device="cpu"), SilentReporter())
 
 
 def write_rows(folder: Path, rows: list[dict]) -> Path:

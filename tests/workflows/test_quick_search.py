@@ -17,6 +17,7 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.encoders import onnx_session
 from mmx.search.photos import JUST_NOW_NS
+from mmx.store.run_record import RunRecord
 from mmx.workflows import quick_search as quick
 from mmx.workflows.quick_search import quick_search
 from mmx.workflows.search import search
@@ -132,6 +133,19 @@ def test_photos_that_are_new_changed_or_gone_are_left_to_torch(asked: SearchSett
     assert quick_search([replace(asked, engine="auto")], SilentReporter()) is None
     photo.unlink()
     assert quick_search([replace(asked, engine="auto")], SilentReporter()) is None
+
+
+def test_weights_are_read_again_where_the_disk_says_that_they_were_touched(
+    asked: SearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    fingerprint = RunRecord.fingerprint.fget
+    monkeypatch.setattr(RunRecord, "fingerprint", property(lambda run: read.append(run) or fingerprint(run)))
+    assert len(one(asked).hits) == 7
+    assert not read
+    os.utime(asked.run / "model.safetensors", ns=(0, 0))
+    assert len(one(asked).hits) == 7
+    assert len(read) == 1
 
 
 def test_an_export_of_other_weights_is_not_used(asked: SearchSettings) -> None:

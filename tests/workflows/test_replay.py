@@ -127,6 +127,7 @@ def test_a_run_that_began_from_another_is_replayed_from_it(home: Home) -> None:
         ({"assets": "other"}, "counted something else before training"),
         ({"settings": {"margin_of_old": 1}}, "margin_of_old"),
         ({"method": "forgotten"}, "what this mmx does not have"),
+        ({"method": "dynamic-gating", "settings": {}}, "is not whole: .* holds no classifier"),
     ],
 )
 def test_what_is_no_longer_as_it_was_is_told_before_anything_is_trained(

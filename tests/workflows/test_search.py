@@ -16,11 +16,11 @@ from mmx.core.reporter import SilentReporter
 from mmx.engine.evaluator import Embeddings
 from mmx.store.manifest import Manifest, write_manifest
 from mmx.workflows.galleries import folder_index, index_folder, split_gallery
-from mmx.workflows.search import ask, search, search_with
+from mmx.workflows.search import ask, search
 from mmx.workflows.search_result import SearchResult, as_document
 from mmx.workflows.search_settings import SearchSettings, check
 from mmx.workflows.searchable import encode_query, open_searchables
-from tests.workflows.stub_matcher import StubMatcher
+from tests.workflows.stub_matcher import StubMatcher, search_with
 
 
 class Listener(SilentReporter):

@@ -12,9 +12,9 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.workflows import index_state
 from mmx.workflows.galleries import folder_index
-from mmx.workflows.search import SearchResult, search_with
+from mmx.workflows.search import SearchResult
 from mmx.workflows.search_settings import SearchSettings
-from tests.workflows.stub_matcher import StubMatcher
+from tests.workflows.stub_matcher import StubMatcher, search_with
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -16,12 +16,8 @@ from mmx.core.errors import TrainingError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.store.second_look import SecondLooks
-from mmx.workflows.method_settings import Wishes
 from mmx.workflows.search import SearchResult, SearchSettings, search
-from mmx.workflows.train import TrainSettings, train
-from tests.workflows.evaluated_home import fresh_home
-
-STUBS = Path(__file__).parents[1] / "two_stage"
+from tests.workflows.evaluated_home import STUBS, add_two_stages, fresh_home
 
 
 class Listener(SilentReporter):
@@ -37,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """The trained home with a run `two` of two stages."""
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(STUBS)])
     home = fresh_home(tmp_path / "home")
-    trained(home, "two")
+    add_two_stages(home, "two")
     return home
 
 
@@ -48,12 +44,6 @@ def photos(tmp_path: Path) -> Path:
     for name, colour in (("a", "red"), ("b", "green"), ("c", "black"), ("d", "green"), ("e", "blue")):
         Image.new("RGB", (30, 20 + ord(name)), colour).save(folder / f"{name}.png")
     return folder
-
-
-def trained(home: Home, name: str, weight: float = 1.0) -> None:
-    wishes = Wishes(preset="tiny", assignments=(f"weight={weight}",))
-    settings = TrainSettings("colour-pairs", "small", wishes, 0, "cpu", out=home.runs / name, home=home.root)
-    train(settings, SilentReporter())
 
 
 def look(
@@ -185,7 +175,7 @@ def test_a_picture_that_cannot_be_read_any_more_goes_behind_all_others_and_is_na
 
 
 def test_a_second_stage_of_weight_zero_does_not_look(home: Home) -> None:
-    trained(home, "idle", weight=0.0)
+    add_two_stages(home, "idle", weight=0.0)
 
     assert look(home, "idle", query="green thing", split="val").rerank is None
     with pytest.raises(
@@ -219,7 +209,7 @@ def test_wishes_that_cannot_be_had_are_refused(home: Home, words: dict[str, obje
 
 def test_a_score_that_is_no_number_names_its_picture(home: Home) -> None:
     """Infinitely often nothing is no number; picture 1 is the nearest."""
-    trained(home, "broken", weight=float(torch.finfo(torch.float32).max) * 10)
+    add_two_stages(home, "broken", weight=float(torch.finfo(torch.float32).max) * 10)
 
     with pytest.raises(TrainingError, match="the fine score of 'val-1' is not a finite number"):
         look(home, "broken", query="green thing", split="val")

@@ -10,13 +10,14 @@ import torch
 from mmx.core.errors import ArtifactError, Interrupted, TrainingError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
-from mmx.store.run import RunFolder, list_runs
+from mmx.store.run import RunFolder
+from mmx.store.run_record import list_records
 from mmx.workflows import seeds as workflow
 from mmx.workflows.compare import CompareSettings, compare_runs
 from mmx.workflows.method_settings import Wishes, resolve_method
 from mmx.workflows.seeds import runs_of_seeds, train_seeds
 from mmx.workflows.sweep import sweep
-from mmx.workflows.train import TrainSettings
+from mmx.workflows.train_settings import TrainSettings
 from tests.typed import typed
 from tests.workflows.evaluated_home import fresh_home
 
@@ -58,7 +59,7 @@ def test_each_seed_has_a_folder_and_the_summary_mean_and_spread(trained, asked, 
     assert found.mean == {"rsum": 30.0} and found.deviation == {"rsum": pytest.approx(700**0.5)}
     kept = json.loads((asked.out / "seeds.json").read_text())
     assert kept["schema"] == "mmx.train-seeds/1" and kept["mean"] == {"rsum": 30.0}
-    assert sorted(run.facts["seed"] for run in list_runs(asked.out.parent)) == [1, 2, 6]
+    assert sorted(run.facts["seed"] for run in list_records(asked.out.parent)) == [1, 2, 6]
     assert [path.name for path in runs_of_seeds(asked.out, Home(asked.home))] == [
         "seed-1",
         "seed-2",

@@ -13,7 +13,7 @@ from mmx.core.reporter import SilentReporter
 from mmx.store.run import RunFolder
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.sweep import parse_sweep, sweep
-from mmx.workflows.train import TrainSettings
+from mmx.workflows.train_settings import TrainSettings
 from tests.post_corpus import write_posts
 from tests.workflows.test_posts import prepared
 

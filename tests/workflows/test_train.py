@@ -16,11 +16,13 @@ from mmx.core.method import Method
 from mmx.core.reporter import SilentReporter
 from mmx.store.checkpoint import read_weights
 from mmx.store.manifest import write_manifest
-from mmx.store.run import RunFolder, newest_run
+from mmx.store.run import RunFolder
+from mmx.store.run_record import newest_record
 from mmx.store.sealed import read_sealed, write_sealed
 from mmx.workflows.method_settings import Wishes
 from mmx.workflows.prepare import PrepareSettings, prepare
-from mmx.workflows.train import TrainSettings, parse_interval, train
+from mmx.workflows.train import train
+from mmx.workflows.train_settings import TrainSettings, parse_interval
 from tests.small_corpus import make_corpus
 
 METHOD = "attention-clip"
@@ -40,6 +42,22 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(corpus: Path, tmp_path: Path) -> TrainSettings:
     wishes = Wishes(preset="tiny", assignments=SMALL)
     return TrainSettings(METHOD, "toy", wishes, device="cpu", out=tmp_path / "run", home=corpus)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run, of the settings asked for."""
+    wishes, out = Wishes(preset="tiny", assignments=SMALL), tmp_path_factory.mktemp("trained") / "run"
+    return train(
+        TrainSettings(METHOD, "toy", wishes, device="cpu", out=out, home=corpus), SilentReporter()
+    ).run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
 
 
 @pytest.fixture
@@ -86,7 +104,7 @@ def test_without_out_a_run_gets_a_new_name_in_the_home(asked: TrainSettings, rep
 
     assert first != second and first.parent == asked.home / "runs"
     assert first.name.startswith(f"{METHOD}-toy-20")
-    assert newest_run(asked.home / "runs").path == second
+    assert newest_record(asked.home / "runs", "retrieval").path == second
     assert_equal(first, second)
 
 
@@ -134,13 +152,12 @@ def test_a_resumed_run_keeps_its_settings(change: dict, words: str, asked: Train
         train(TrainSettings(resume=run.path, home=asked.home, **change), reporter)
 
 
-def test_a_run_whose_corpus_was_prepared_anew_is_not_resumed(asked: TrainSettings, reporter) -> None:
-    result = train(asked, reporter)
-    facts = read_sealed(result.run / "settings.json", "")
-    write_sealed(result.run / "settings.json", {**facts, "manifest_fingerprint": "before"})
+def test_a_run_whose_corpus_was_prepared_anew_is_not_resumed(run: Path, corpus: Path, reporter) -> None:
+    facts = read_sealed(run / "settings.json", "")
+    write_sealed(run / "settings.json", {**facts, "manifest_fingerprint": "before"})
 
     with pytest.raises(ArtifactError, match="prepared anew since"):
-        train(TrainSettings(resume=result.run, home=asked.home, device="cpu"), reporter)
+        train(TrainSettings(resume=run, home=corpus, device="cpu"), reporter)
 
 
 def stopped_before_any_state(asked: TrainSettings, reporter, start: Path) -> Path:
@@ -154,31 +171,29 @@ def stopped_before_any_state(asked: TrainSettings, reporter, start: Path) -> Pat
 
 
 def test_a_run_killed_before_its_first_state_still_starts_from_the_weights_it_was_given(
-    asked: TrainSettings, reporter
+    asked: TrainSettings, run: Path, reporter
 ) -> None:
-    start = train(asked, reporter).run
-    whole = train(replace(asked, init=start, out=asked.out.with_name("whole")), reporter).run
-    run = stopped_before_any_state(asked, reporter, start)
+    whole = train(replace(asked, init=run, out=asked.out.with_name("whole")), reporter).run
+    stopped = stopped_before_any_state(asked, reporter, run)
 
-    train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
+    train(TrainSettings(resume=stopped, home=asked.home, device="cpu"), reporter)
 
-    assert_equal(run, whole)
+    assert_equal(stopped, whole)
 
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_weights_to_start_from_that_are_gone_or_others_now_are_told(
-    gone: bool, asked: TrainSettings, reporter
+    gone: bool, asked: TrainSettings, run: Path, reporter
 ) -> None:
-    start = train(asked, reporter).run
-    run = stopped_before_any_state(asked, reporter, start)
+    stopped = stopped_before_any_state(asked, reporter, run)
     if gone:
-        shutil.rmtree(start)
+        shutil.rmtree(run)
     else:
-        facts = read_sealed(start / "settings.json", "")
-        write_sealed(start / "settings.json", {**facts, "method": "other"})
+        facts = read_sealed(run / "settings.json", "")
+        write_sealed(run / "settings.json", {**facts, "method": "other"})
 
     with pytest.raises(ArtifactError, match="no run at" if gone else "was to start from"):
-        train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
+        train(TrainSettings(resume=stopped, home=asked.home, device="cpu"), reporter)
 
 
 def test_a_stage_that_does_not_fit_leaves_the_folder_free(asked: TrainSettings, reporter) -> None:
@@ -206,22 +221,19 @@ def test_a_val_split_with_nothing_to_match_is_found_before_training(
 
 
 def test_a_run_with_settings_that_are_no_more_is_an_artefact_of_another_version(
-    asked: TrainSettings, reporter
+    run: Path, corpus: Path, reporter
 ) -> None:
-    run = train(asked, reporter).run
     facts = read_sealed(run / "settings.json", "")
     facts["settings"]["margin_of_old"] = 1
     write_sealed(run / "settings.json", facts)
 
     with pytest.raises(ArtifactError, match="margin_of_old"):
-        train(TrainSettings(resume=run, home=asked.home, device="cpu"), reporter)
+        train(TrainSettings(resume=run, home=corpus, device="cpu"), reporter)
 
 
-def test_a_run_under_way_is_not_resumed_by_another_process(asked: TrainSettings, reporter) -> None:
-    result = train(asked, reporter)
-
-    with RunFolder.open(result.run).locked(), pytest.raises(ArtifactError, match="another process"):
-        train(TrainSettings(resume=result.run, home=asked.home, device="cpu"), reporter)
+def test_a_run_under_way_is_not_resumed_by_another_process(run: Path, corpus: Path, reporter) -> None:
+    with RunFolder.open(run).locked(), pytest.raises(ArtifactError, match="another process"):
+        train(TrainSettings(resume=run, home=corpus, device="cpu"), reporter)
 
 
 def test_a_place_that_cannot_be_written_is_found_before_any_work(tmp_path: Path, reporter) -> None:

@@ -14,13 +14,11 @@ import mmx.methods
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
-from mmx.store.run import RunFolder
-from mmx.workflows.evaluate import EvaluateSettings, Evaluation, evaluate
-from mmx.workflows.method_settings import Wishes
-from mmx.workflows.train import TrainSettings, train
-from tests.workflows.evaluated_home import fresh_home
+from mmx.workflows.evaluate import evaluate
+from mmx.workflows.evaluate_settings import EvaluateSettings
+from mmx.workflows.evaluation import Evaluation
+from tests.workflows.evaluated_home import STUBS, add_two_stages, fresh_home
 
-STUBS = Path(__file__).parents[1] / "two_stage"
 FIRST = {"t2i_recall@1": 0.0, "t2i_recall@5": 100 * 7 / 18, "t2i_recall@10": 100.0}
 """A caption of half 0 to 2 ties with 5 wrong pictures, each of the 7 of half 3 to 5 with 3."""
 SECOND = {"t2i_recall@1": 100 * 5 / 18, "t2i_recall@5": 100.0, "t2i_recall@10": 100.0}
@@ -34,15 +32,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return fresh_home(tmp_path / "home")
 
 
-def trained(home: Home, name: str = "two", weight: float = 1.0) -> RunFolder:
-    wishes = Wishes(preset="tiny", assignments=(f"weight={weight}",))
-    train(
-        TrainSettings("colour-pairs", "small", wishes, 0, "cpu", out=home.runs / name, home=home.root),
-        SilentReporter(),
-    )
-    return RunFolder.open(home.runs / name)
-
-
 def measured(home: Home, name: str = "two", /, **changes: object) -> Evaluation:
     settings = EvaluateSettings(home=home, run=Path(name), device="cpu")
     return evaluate(dataclasses.replace(settings, **changes), SilentReporter())
@@ -53,7 +42,7 @@ def t2i(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def test_both_stages_have_a_row_and_the_second_one_is_the_headline(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home)
 
@@ -66,7 +55,7 @@ def test_both_stages_have_a_row_and_the_second_one_is_the_headline(home: Home) -
 
 
 def test_scoring_all_pairs_is_a_row_of_its_own_after_the_nearest(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home, rerank_top="all")
 
@@ -79,7 +68,7 @@ def test_only_as_many_as_asked_for_are_ranked_again(home: Home) -> None:
     """Among the nearest 4 are all pictures of half 3 to 5; of the other half 4 wrong ones come before the
     right one, so that its 11 captions stay where they were.
     """
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home, rerank_top="4").metrics
 
@@ -88,7 +77,7 @@ def test_only_as_many_as_asked_for_are_ranked_again(home: Home) -> None:
 
 
 def test_without_the_second_stage_there_is_one_row(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home, rerank_top="0")
 
@@ -97,7 +86,7 @@ def test_without_the_second_stage_there_is_one_row(home: Home) -> None:
 
 
 def test_training_selects_by_both_stages_and_keeps_what_the_first_alone_gives(home: Home) -> None:
-    val = trained(home).metrics()["val"]
+    val = add_two_stages(home).metrics()["val"]
     found = measured(home)
 
     assert val == pytest.approx({**found.metrics, "first_rsum": found.rows[0].metrics["rsum"]})
@@ -105,7 +94,7 @@ def test_training_selects_by_both_stages_and_keeps_what_the_first_alone_gives(ho
 
 
 def test_a_second_stage_of_weight_zero_is_selected_and_measured_by_the_first(home: Home) -> None:
-    val = trained(home, weight=0.0).metrics()["val"]
+    val = add_two_stages(home, weight=0.0).metrics()["val"]
     found = measured(home)
 
     assert val["rsum"] == val["first_rsum"]
@@ -119,7 +108,7 @@ def test_a_second_stage_that_harms_on_val_is_tuned_down(home: Home) -> None:
     """With weight -1 the right colour ties with the wrong half; with smaller shares it only is the last of
     its own, which in a tie of all it was already. Of equally good shares the one nearest to training wins.
     """
-    trained(home, weight=-1.0)
+    add_two_stages(home, weight=-1.0)
 
     found = measured(home, split="test", tune_weight=True)
 
@@ -134,7 +123,7 @@ def test_a_second_stage_that_harms_on_val_is_tuned_down(home: Home) -> None:
 
 
 def test_the_trained_weight_wins_a_tie_and_a_weight_tuned_on_the_split_shown_says_so(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home, tune_weight=True)
 
@@ -143,7 +132,7 @@ def test_the_trained_weight_wins_a_tie_and_a_weight_tuned_on_the_split_shown_say
 
 
 def test_the_run_keeps_all_rows(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     found = measured(home, rerank_top="all", tune_weight=True)
 
@@ -159,8 +148,8 @@ def test_the_run_keeps_all_rows(home: Home) -> None:
 
 
 def test_headlines_are_compared_and_ranks_of_another_row_are_not_taken_for_them(home: Home) -> None:
-    trained(home)
-    trained(home, "idle", weight=0.0)
+    add_two_stages(home)
+    add_two_stages(home, "idle", weight=0.0)
 
     measured(home, rerank_top="0")
     found = measured(home, "idle", compare=Path("two"))
@@ -175,7 +164,7 @@ def test_headlines_are_compared_and_ranks_of_another_row_are_not_taken_for_them(
 
 def test_the_worst_queries_are_those_of_the_headline(home: Home) -> None:
     """A caption of a colour with two pictures puts the other one first, with the same score of 1 + 1."""
-    trained(home)
+    add_two_stages(home)
 
     by_both = measured(home, worst=30).worst
     by_first = measured(home, worst=30, rerank_top="0").worst
@@ -188,7 +177,7 @@ def test_the_worst_queries_are_those_of_the_headline(home: Home) -> None:
 
 
 def test_a_right_answer_too_far_to_be_ranked_again_is_named_with_the_score_it_would_have(home: Home) -> None:
-    trained(home)
+    add_two_stages(home)
 
     cases = [case for case in measured(home, worst=30, rerank_top="1").worst if case.direction == "t2i"]
 
@@ -215,7 +204,7 @@ def test_a_right_answer_too_far_to_be_ranked_again_is_named_with_the_score_it_wo
 def test_words_that_do_not_fit_are_refused(
     home: Home, run: str, changes: dict[str, object], words: str
 ) -> None:
-    trained(home)
+    add_two_stages(home)
 
     with pytest.raises(UsageError, match=words):
         measured(home, run, **changes)

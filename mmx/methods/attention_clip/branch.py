@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmx.core.present import present
 from mmx.methods.attention_clip.cross_attention import CrossAttention
 from mmx.methods.attention_clip.settings import AttentionClipSettings
-from mmx.nn.attention import SelfAttentionBlock
+from mmx.nn.attention import Pattern, SelfAttentionBlock
 from mmx.nn.feature_scaling import FeatureScaling
 from mmx.nn.projection import PerceptronHead, ProjectionHead
-from mmx.nn.sparse_attention import Pattern
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class AttentionPool(nn.Module):
         # The query is never hidden, so that every row of attention has something to look at.
         mask = torch.cat([mask.new_ones(mask.shape[0], 1), mask], dim=1)
         if self.leak is not None:
-            states = self.leak(states, other.tokens, other.mask)
+            states = self.leak(states, present(other).tokens, present(other).mask)
         for block in self.blocks[:-1]:
             states = block(states, mask)
         return States(states, mask)
@@ -118,11 +118,11 @@ class Branch(nn.Module):
         else:
             self.head = nn.Identity() if settings.reads_pooled else nn.Linear(in_width, width)
 
-    def forward(self, pooled: Tensor | None, states: States | None) -> Tensor:
+    def forward(self, pooled: Tensor, states: States | None) -> Tensor:
         """[B, F] and what the attention reads -> [B, D], not of unit length."""
         if self.attend is None:
             return self._project(pooled)
-        attended = self.attend.pool(states)
+        attended = self.attend.pool(present(states))
         return self.head(attended) if self.join is None else self._project(pooled) + self.join(attended)
 
     def _project(self, pooled: Tensor) -> Tensor:

@@ -64,9 +64,9 @@ class PairEncoder(nn.Module):
         logits = []
         for image in range(len(seen)):
             # What is known of a caption or an image alone is worked out once, not once a pair.
-            there = (part[image].expand(len(tokens), -1, -1) for part in (key, value))
+            there, taken = (part[image].expand(len(tokens), -1, -1) for part in (key, value))
             hidden = seen_mask[image].expand(len(tokens), -1)
-            gathered = attention.output(attention.gather(query, *there, hidden))
+            gathered = attention.output(attention.gather(query, there, taken, hidden))
             logits.append(self._judge(tokens + gathered, mask))
         return torch.stack(logits, dim=1)
 

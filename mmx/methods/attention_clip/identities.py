@@ -24,7 +24,7 @@ def count_identities(settings: AttentionClipSettings, source: AssetSource) -> As
     """
     if not settings.identity_loss:
         return NO_ASSETS
-    numbers = sorted({record.identity for record in source.records} - {None})
+    numbers = sorted({record.identity for record in source.records if record.identity is not None})
     if not numbers:
         raise UsageError(
             f"identity_loss={settings.identity_loss} tells identities apart, and the training records have "

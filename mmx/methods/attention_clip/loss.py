@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
 from mmx.methods.attention_clip.branch import States
 from mmx.methods.attention_clip.identities import sdm_loss
 from mmx.methods.attention_clip.masked_words import hide_words, word_nll
@@ -75,8 +76,8 @@ def _pair_loss(
 
 def corrected_loss(image: Tensor, text: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
     """[B, D], [C, D], 1 / temperature, [B, C] bool -> scalar in nats: symmetric InfoNCE of cosines."""
-    cosine = functional.normalize(image, dim=-1) @ functional.normalize(text, dim=-1).T
-    return contrastive_loss(scale * cosine, positive)
+    logits = scale * functional.normalize(image, dim=-1) @ functional.normalize(text, dim=-1).T
+    return contrastive_loss(logits, positive)
 
 
 def faithful_loss(image: Tensor, text: Tensor, temperature: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def matching_loss(model: AttentionClip, rows: Mapping[str, Tensor]) -> Tensor:
         pairs = draw_pairs(model.clamped_scale() * cosine, positive)
     images = _rows(States(rows["image_tokens"], rows["image_mask"]), pairs.image)
     texts = _rows(States(rows["text_tokens"], rows["text_mask"]), pairs.text)
-    logits = model.pairs(texts.tokens, texts.mask, images.tokens, images.mask)
+    logits = present(model.pairs)(texts.tokens, texts.mask, images.tokens, images.mask)
     logits = at_least_float32(logits)
     match = pairs.match.to(logits.dtype)
     total = functional.binary_cross_entropy_with_logits(logits, match, reduction="sum")
@@ -110,7 +111,7 @@ def matching_loss(model: AttentionClip, rows: Mapping[str, Tensor]) -> Tensor:
 
 def masked_words(model: AttentionClip, batch: Batch, images: States) -> tuple[Tensor, Tensor]:
     """[1] nats of all hidden words, [1] how many: each caption is read before a picture of its own."""
-    tower, limit = model.text_tower, model.settings.max_tokens
+    tower, limit = present(model.text_tower), model.settings.max_tokens
     token_ids, token_mask = batch.token_ids[:, :limit], batch.token_mask[:, :limit]
     signs = torch.tensor(sorted(tower.sign_ids), device=token_ids.device)
     shown, hidden = hide_words(token_ids, token_mask, signs, tower.mask_id, model.settings.mask_share)
@@ -118,9 +119,9 @@ def masked_words(model: AttentionClip, batch: Batch, images: States) -> tuple[Te
     texts = model.members[0].text_branch.attend.states(tokens, token_mask)
     own = positive_pairs(batch.image_group, batch.text_group).int().argmax(0)
     seen = _rows(images, own)
-    found = model.pairs.read(texts.tokens, texts.mask, seen.tokens, seen.mask)
+    found = present(model.pairs).read(texts.tokens, texts.mask, seen.tokens, seen.mask)
     # The first place is that of the learned query.
-    nll = word_nll(at_least_float32(model.words(found[:, 1:][hidden])), token_ids[hidden])
+    nll = word_nll(at_least_float32(present(model.words)(found[:, 1:][hidden])), token_ids[hidden])
     return nll[None], hidden.sum()[None]
 
 

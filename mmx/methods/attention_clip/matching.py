@@ -1,4 +1,4 @@
-"""Hard negatives, and the loss that tells them from right pairs.
+"""Right pairs of a batch and hard wrong ones, for a loss that tells them apart.
 
 Source: arXiv 2107.07651 (ALBEF), section 3.2.
 Shapes: B images, C captions, P pairs.

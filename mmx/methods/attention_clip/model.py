@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.errors import UsageError
+from mmx.core.present import present
 from mmx.core.tower import Tower
 from mmx.methods.attention_clip.branch import Branch, BranchKind, States
 from mmx.methods.attention_clip.cross_attention import PairEncoder
@@ -22,7 +22,8 @@ from mmx.methods.attention_clip.identities import IdentityHead, identity_numbers
 from mmx.methods.attention_clip.masked_words import WordHead
 from mmx.methods.attention_clip.patterns import patterns
 from mmx.methods.attention_clip.settings import AttentionClipSettings
-from mmx.nn.precision import at_least_float32
+from mmx.nn.contrastive import scale_of
+from mmx.nn.precision import unit
 
 
 class Member(nn.Module):
@@ -71,7 +72,7 @@ class AttentionClip(nn.Module):
         self.pairs = PairEncoder(*attention, settings.attention_dropout) if reads_pairs else None
         self.words = None
         if settings.masked_words:
-            self.words = WordHead(settings.attention_width, self.text_tower.vocabulary)
+            self.words = WordHead(settings.attention_width, present(self.text_tower).vocabulary)
         self.identities = None
         if settings.identity_loss:
             self.identities = IdentityHead(settings.members * width, identities)
@@ -110,24 +111,13 @@ class AttentionClip(nn.Module):
             states = [member.text_branch.attend.states(tokens, mask) for member in self.members]
         return self._project("text_branch", pooled, states)
 
-    def project_images(self, batch: Batch) -> Tensor:
-        """The pixels or features of B images -> [M, B, D], not of unit length."""
-        return self.look(batch).projected
-
-    def project_texts(self, batch: Batch) -> Tensor:
-        """The token ids or features of C captions -> [M, C, D], not of unit length."""
-        return self.read(batch).projected
-
     def clamped_scale(self) -> Tensor:
         """1 / temperature; a learned one is first put back within its limit."""
-        if self.training and self.log_scale.requires_grad:
-            # In place, so that the gradient stays alive at the limit.
-            self.log_scale.data.clamp_(max=-math.log(self.settings.least_temperature))
-        return self.log_scale.exp()
+        return scale_of(self.log_scale, self.settings.least_temperature, self.training)
 
     def learns_to_match(self) -> bool:
         """Whether the second look is what is being trained."""
-        return self.settings.looks_twice and self.pairs.judge[-1].weight.requires_grad
+        return self.settings.looks_twice and present(self.pairs).judge[-1].weight.requires_grad
 
     def _pooled(self, read: dict[str, Tensor], modality: str) -> Tensor:
         return read[f"{modality}_{'embedding' if self.settings.projection == 'none' else 'features'}"]
@@ -159,30 +149,26 @@ def build(settings: AttentionClipSettings, towers: dict[str, Tower], assets: Ass
 
 def encode_image(model: AttentionClip, batch: Batch) -> Tensor:
     """The images of a batch -> image_embedding [B, M D], unit length."""
-    return image_embedding(model, batch, model.project_images(batch))
+    return image_embedding(model, batch, model.look(batch).projected)
 
 
 def encode_text(model: AttentionClip, batch: Batch) -> Tensor:
     """The captions of a batch -> text_embedding [C, M D], unit length."""
-    return text_embedding(model.project_texts(batch))
+    return text_embedding(model.read(batch).projected)
 
 
 def image_embedding(model: AttentionClip, batch: Batch, projected: Tensor) -> Tensor:
     """[M, B, D] -> [B, M D], unit length; with that of the mirrored pictures, where that is asked for."""
-    embedding = _unit(projected)
+    embedding = unit(projected)
     if model.settings.mirror:
         mirrored = dataclasses.replace(batch, pixels=batch.pixels.flip(-1))
-        embedding = _unit(embedding + _unit(model.project_images(mirrored)))
+        embedding = unit(embedding + unit(model.look(mirrored).projected))
     return _side_by_side(embedding)
 
 
 def text_embedding(projected: Tensor) -> Tensor:
     """[M, C, D] -> [C, M D], unit length."""
-    return _side_by_side(_unit(projected))
-
-
-def _unit(embedding: Tensor) -> Tensor:
-    return functional.normalize(at_least_float32(embedding), dim=-1)
+    return _side_by_side(unit(projected))
 
 
 def _side_by_side(embedding: Tensor) -> Tensor:

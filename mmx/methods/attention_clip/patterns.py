@@ -5,7 +5,8 @@ Source: arXiv 2004.05150, section 3.1; the window over the grid of patches is it
 
 from mmx.core.tower import Tower
 from mmx.methods.attention_clip.settings import AttentionClipSettings
-from mmx.nn.sparse_attention import GridWindow, Pattern, TopK, Window
+from mmx.methods.attention_clip.sparse_attention import GridWindow, TopK, Window
+from mmx.nn.attention import Pattern
 
 SIGNS = 2
 """First rows of a caption that look at all and are seen by all: the learned query, and the sign behind it

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
 from mmx.methods.attention_clip.branch import States
 from mmx.methods.attention_clip.model import AttentionClip, image_embedding, text_embedding
 
@@ -32,14 +33,18 @@ def keep_text(model: AttentionClip, batch: Batch) -> dict[str, Tensor]:
 def fine(model: AttentionClip, images: Mapping[str, Tensor], texts: Mapping[str, Tensor]) -> Tensor:
     """What is kept of G images and of Q captions -> logits [Q, G] float32."""
     with torch.autocast(texts["mask"].device.type, enabled=False):
-        return model.pairs.table(
+        return present(model.pairs).table(
             texts["states"].float(), texts["mask"], images["states"].float(), images["mask"]
         )
 
 
 def weight(model: AttentionClip) -> float:
     """What the logit counts beside a cosine; 0 while there is none, so that nobody works it out."""
-    return 0.0 if model.pairs.is_silent() else model.settings.cross_weight / model.log_scale.exp().item()
+    return (
+        0.0
+        if present(model.pairs).is_silent()
+        else model.settings.cross_weight / model.log_scale.exp().item()
+    )
 
 
 def _kept(states: States) -> dict[str, Tensor]:

@@ -20,10 +20,11 @@ from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from mmx.core.classifier import ClassTexts, Episode, Evidence, Fitted
 from mmx.core.errors import UsageError
+from mmx.core.present import present
+from mmx.heads.nearest_mean import class_means
+from mmx.heads.zero_shot import SCALE
 from mmx.methods.dynamic_gating.gate import gate
 from mmx.methods.dynamic_gating.settings import LINEAR, RAW, GatingSettings
-
-SCALE = 100.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def losses(
     settings: GatingSettings, passed: Passed, features: Tensor, labels: Tensor, text_labels: Tensor
 ) -> dict[str, Tensor]:
     """What is written against [B, F] and the texts of its class -> `reconstruction`, `alignment`, `total`."""
-    own = class_targets(passed.targets, text_labels)[labels]
+    own = _class_targets(passed.targets, text_labels)[labels]
     reconstruction = (passed.written - features).square().sum(1).mean()
     alignment = (1 - cosine_similarity(passed.written, own)).mean()
     share = settings.reconstruction_weight
@@ -59,11 +60,9 @@ def losses(
     return {"reconstruction": reconstruction, "alignment": alignment, "total": total}
 
 
-def class_targets(targets: Tensor, text_labels: Tensor) -> Tensor:
+def _class_targets(targets: Tensor, text_labels: Tensor) -> Tensor:
     """[M, F], [M] int64 -> [C, F]: the mean over the texts of each class."""
-    classes = int(text_labels.max()) + 1
-    sums = targets.new_zeros(classes, targets.shape[1]).index_add(0, text_labels, targets)
-    return sums / torch.bincount(text_labels, minlength=classes)[:, None]
+    return class_means(targets, text_labels, int(text_labels.max()) + 1)
 
 
 def fit(settings: GatingSettings, episode: Episode) -> Fitted:
@@ -72,13 +71,14 @@ def fit(settings: GatingSettings, episode: Episode) -> Fitted:
     Raises:
         UsageError: when raw texts are to be aligned with, and they are of another width than the pictures.
     """
-    width, texts = episode.features.shape[1], episode.texts
+    width, texts = episode.features.shape[1], present(episode.texts)
     if settings.align_target == RAW and texts.features.shape[1] != width:
         raise UsageError(
             f"align_target='{RAW}' needs class texts as wide as the pictures: they have "
             f"{texts.features.shape[1]} and {width} numbers. Leave it at projected."
         )
-    best, most = None, -1.0
+    best: tuple[int | None, dict[str, Tensor]] = (None, {})
+    most = -1.0
     for step, tensors in _learn(settings, episode, _start(texts, width, episode)):
         right = score(settings, tensors, episode.val_features).argmax(1) == episode.val_labels
         share = float(right.double().mean()) if len(right) else 0.0
@@ -116,12 +116,13 @@ def _learn(
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.lr_step, settings.lr_factor)
     random = torch.Generator().manual_seed(episode.seed + 1)
     half, step = max(1, settings.batch_size // 2), 0
-    text_rows = _endless(len(episode.texts.labels), half, random)
+    text_labels = present(episode.texts).labels
+    text_rows = _endless(len(text_labels), half, random)
     for _ in range(settings.epochs):
         for rows in torch.randperm(len(episode.labels), generator=random).split(half):
             features, labels = episode.features[rows], episode.labels[rows]
             passed = pass_through(settings, whole, features)
-            total = losses(settings, passed, features, labels, episode.texts.labels)["total"]
+            total = losses(settings, passed, features, labels, text_labels)["total"]
             if settings.scored == LINEAR:
                 total = total + _classified(whole, passed, labels, next(text_rows))
             optimizer.zero_grad()
@@ -163,7 +164,7 @@ def score(settings: GatingSettings, tensors: Mapping[str, Tensor], features: Ten
     written = normalize(passed.written, dim=1)
     if settings.scored == LINEAR:
         return SCALE * written @ tensors["classifier"].T
-    return SCALE * written @ normalize(class_targets(passed.targets, tensors["text_labels"]), dim=1).T
+    return SCALE * written @ normalize(_class_targets(passed.targets, tensors["text_labels"]), dim=1).T
 
 
 def explain(settings: GatingSettings, tensors: Mapping[str, Tensor], features: Tensor) -> Evidence:

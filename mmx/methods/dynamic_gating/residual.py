@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, normalize
 
 from mmx.core.classifier import Episode, Evidence, Fitted, ShotSettings
+from mmx.core.present import present
 from mmx.heads import gaussian, linear_probe, nearest_mean
+from mmx.heads.zero_shot import SCALE
 from mmx.methods.dynamic_gating.gate import gate
 from mmx.methods.dynamic_gating.settings import GatingSettings
 from mmx.tasks.classification import fit_temperature
@@ -88,8 +90,8 @@ def _start(settings: ShotSettings, episode: Episode) -> Start:
     gaussians = gaussian.fit(settings, episode).tensors
     best = Start("gaussian", gaussians["weight"], gaussians["bias"])
     for other in _others(settings, episode):
-        logits = [_linear(start, episode.val_features) for start in (other, best)]
-        if clearly_better(*logits, episode.val_labels):
+        theirs, ours = _linear(other, episode.val_features), _linear(best, episode.val_features)
+        if clearly_better(theirs, ours, episode.val_labels):
             best = other
     if not len(episode.val_labels):
         return best
@@ -99,7 +101,7 @@ def _start(settings: ShotSettings, episode: Episode) -> Start:
 
 def _others(settings: ShotSettings, episode: Episode) -> Iterator[Start]:
     """The nearest mean; and the linear probe, which is ahead where one shot shows the Gaussian no spread."""
-    means = nearest_mean.SCALE * nearest_mean.fit(settings, episode).tensors["means"]
+    means = SCALE * nearest_mean.fit(settings, episode).tensors["means"]
     yield Start("nearest-mean", means, torch.zeros(episode.classes))
     start = linear_probe.TEXT if TEXTS in _memories(episode) else linear_probe.RANDOM
     probe = linear_probe.fit(linear_probe.ProbeSettings(start=start), episode).tensors
@@ -118,7 +120,7 @@ def _memories(episode: Episode) -> list[str]:
 def _shut(start: Start, settings: GatingSettings, episode: Episode, reads: str) -> Gated:
     """A gate of no opening over one memory."""
     if reads == TEXTS:
-        memory, sharpness = episode.texts.features, settings.text_sharpness
+        memory, sharpness = present(episode.texts).features, settings.text_sharpness
     else:
         means = nearest_mean.class_means(episode.features, episode.labels, episode.classes)
         memory, sharpness = normalize(means, dim=1), settings.class_sharpness

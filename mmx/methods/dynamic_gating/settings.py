@@ -1,6 +1,7 @@
 """Settings of dynamic-gating, with the source of each default."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mmx.core.classifier import ShotSettings
 from mmx.core.settings import setting
@@ -9,7 +10,7 @@ PAPER, STRONG = "paper", "strong"
 NEAREST, LINEAR = "nearest", "linear"
 PROJECTED, RAW = "projected", "raw"
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"recipe": PAPER, "scored": LINEAR},
     "paper-nearest": {"recipe": PAPER, "scored": NEAREST},
     "strong": {"recipe": STRONG},

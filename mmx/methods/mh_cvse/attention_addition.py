@@ -34,7 +34,3 @@ class AttentionAddition(nn.Module):
         query, key, value = (packing.unpack(read(there)) for read in (layers.query, layers.key, layers.value))
         gathered = packing.pack(layers.gather(query, key, value, mask))
         return packing.unpack(self.norm(there + self.dropout(layers.output(gathered))))
-
-    def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, D], [B, T] bool -> [B, H, T, T]: sums to 1 over the last, exactly 0 on padding."""
-        return self.attention.weights(tokens, tokens, mask)

@@ -29,6 +29,17 @@ class LossBalancer(nn.Module):
     For value and dwa the sum of w_i / w0_i is K at all times. All that is remembered is in buffers.
     """
 
+    base: Tensor
+    weights: Tensor
+    steps: Tensor
+    start_sum: Tensor
+    average: Tensor
+    epoch: Tensor
+    epochs: Tensor
+    epoch_sum: Tensor
+    last: Tensor
+    before: Tensor
+
     def __init__(
         self,
         base: Mapping[str, float],

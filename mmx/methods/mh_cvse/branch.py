@@ -4,16 +4,14 @@ Source: CVSE code (BruceW91/CVSE, commit 94c2191); attention is seed 000's, the 
 Shapes: B images or captions, T regions or words, F encoder width, W inner width, D shared width.
 """
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmx.methods.mh_cvse.attention_addition import AttentionAddition
 from mmx.methods.mh_cvse.dropout import Dropout
 from mmx.methods.mh_cvse.masking import hide, masked_mean, seen
 from mmx.methods.mh_cvse.settings import MhCvseSettings
 from mmx.nn.feature_scaling import FeatureScaling
-from mmx.nn.precision import at_least_float32, lengths
+from mmx.nn.precision import at_least_float32, lengths, unit
 from mmx.nn.projection import PerceptronHead
 
 
@@ -59,9 +57,9 @@ class Branch(nn.Module):
             self.attend = AttentionAddition(inner, settings.heads, settings.attention_dropout)
         if pooled_path is not None or inner != width:
             self.join = nn.Linear(inner, width)
-        if pooled_path is not None:
-            nn.init.zeros_(self.join.weight)
-            nn.init.zeros_(self.join.bias)
+            if pooled_path is not None:
+                nn.init.zeros_(self.join.weight)
+                nn.init.zeros_(self.join.bias)
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """[B, T, F] features, or [B, T] word ids, and [B, T] bool -> instance [B, D] float32, unit length."""
@@ -70,8 +68,7 @@ class Branch(nn.Module):
         shown = hide(mask, self.hidden_share) if self.training and self.hidden_share else mask
         if self.attend is not None:
             tokens = self.attend(tokens, shown)
-        pooled = self._join(self.pool(tokens, shown), inputs, mask)
-        return functional.normalize(at_least_float32(pooled), dim=-1)
+        return unit(self._join(self.pool(tokens, shown), inputs, mask))
 
     def parts(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """The same arguments -> [B, T, D]: what each region or word gave to the instance, 0 on padding.
@@ -87,13 +84,6 @@ class Branch(nn.Module):
             parts = parts @ self.join.weight.T
         parts = at_least_float32(parts).masked_fill(~mask[..., None], 0.0)
         return parts / lengths(at_least_float32(whole))[..., None]
-
-    @torch.no_grad()
-    def head_weights(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """The same arguments -> [B, H, T, T]: where each head of each region or word looks, for drawing."""
-        if self.attend is None:
-            raise ValueError("there are no heads: the model was built with attention=false")
-        return self.attend.weights(self.embed(inputs, seen(mask)), seen(mask))
 
     def _join(self, pooled: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
         """What was pooled [B, W], brought to the shared width, and what the pooled path says -> [B, D]."""

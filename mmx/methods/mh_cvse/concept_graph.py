@@ -94,7 +94,7 @@ def draw_vectors(
 ) -> nn.Parameter | Tensor:
     """Vectors [K, W] of the concepts: fixed pretrained ones, random where none was found; else learned."""
     drawn = torch.randn(count, width if vectors is None else vectors.shape[1]) / width**0.5
-    if vectors is None:
+    if vectors is None or found is None:
         return nn.Parameter(drawn)
     return torch.where(found[:, None], vectors, drawn)
 

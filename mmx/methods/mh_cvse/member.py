@@ -18,6 +18,7 @@ from mmx.methods.mh_cvse.concept_graph import ConceptGraph
 from mmx.methods.mh_cvse.consensus import Consensus, concept_labels
 from mmx.methods.mh_cvse.fusion import WeightedFusion, build_fusion
 from mmx.methods.mh_cvse.settings import MhCvseSettings
+from mmx.nn.contrastive import scale_of
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,7 @@ class Member(nn.Module):
 
     def clamped_scale(self) -> Tensor:
         """1 / temperature; a learned one is first put back within its limit."""
-        if self.training and self.settings.learns_temperature:
-            # In place, so that the gradient stays alive at the limit.
-            self.log_scale.data.clamp_(max=-math.log(self.settings.least_temperature))
-        return self.log_scale.exp()
+        return scale_of(self.log_scale, self.settings.least_temperature, self.training)
 
     def read_images(self, batch: Batch, mirrored: bool = False) -> tuple[Tensor, Tensor]:
         """Region features [B, R, F], and their mask [B, R]."""

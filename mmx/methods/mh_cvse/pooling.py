@@ -7,6 +7,7 @@ Shapes: B items, T regions or words, D width.
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmx.core.present import present
 from mmx.methods.mh_cvse.dropout import Dropout
 from mmx.methods.mh_cvse.generalized_pooling import GeneralizedPooling
 from mmx.methods.mh_cvse.masking import masked_mean, masked_softmax, weighted_sum
@@ -48,7 +49,7 @@ class GatedPooling(nn.Module):
         if self.part_norm is None:
             mean = self.mean_gate(functional.normalize(mean, dim=-1))
         else:
-            mean = self.mean_norm(self.mean_gate(mean))
+            mean = present(self.mean_norm)(self.mean_gate(mean))
         # w . (part * mean) = part . (w * mean): no second tensor of the size of all parts.
         parts, asked = self._gate_parts(tokens, mask), self.dropout(mean.tanh()) * self.score.weight
         scores = (parts @ asked[..., None].to(parts.dtype))[..., 0]
@@ -84,7 +85,8 @@ def build_pooling(settings: MhCvseSettings, normed: bool) -> nn.Module:
         return GeneralizedPooling(settings.gpo_width, settings.gpo_temperature)
     if settings.pooling == "mean":
         return MeanPooling()
-    width, norms = settings.inner_width, (None, None)
+    width = settings.inner_width
+    norms: tuple[nn.Module | None, nn.Module | None] = (None, None)
     if normed and settings.gate_norm == "batch":
         norms = SlotNorm(settings.slots), nn.BatchNorm1d(width)
     elif normed:

@@ -18,7 +18,10 @@ class MhCvseSettings(LearningSettings, NetworkSettings):
                 "Choose a multiple of the number of heads."
             )
         if self.gpo_width % 2:
-            raise UsageError(f"gpo_width={self.gpo_width} is odd: a code is pairs of sine and cosine.")
+            raise UsageError(
+                f"gpo_width={self.gpo_width} is odd, and a code is pairs of sine and cosine. "
+                f"Set gpo_width={self.gpo_width + 1}."
+            )
         if self.text == "words":
             self._check_words()
         if not self.terms:

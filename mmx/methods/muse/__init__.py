@@ -8,7 +8,7 @@ from mmx.methods.muse.loss import compare, represent
 from mmx.methods.muse.model import build, decode, sort
 from mmx.methods.muse.presets import PRESETS
 from mmx.methods.muse.settings import MuseSettings
-from mmx.methods.muse.stages import stages, thumbnail, towers
+from mmx.methods.muse.stages import stages, towers
 
 METHOD = Method(
     summary="Posts: words and picture exchange tokens; names entities, or tells the sentiment.",
@@ -23,6 +23,5 @@ METHOD = Method(
     chosen_task=chosen_task,
     assets=count_assets,
     caption_ids=post_ids,
-    thumbnail=thumbnail,
     generate=generate,
 )

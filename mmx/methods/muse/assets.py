@@ -16,6 +16,7 @@ from mmx.words.vocabulary import Vocabulary
 
 TAGGING, SENTIMENT = "tagging", "sentiment"
 OUTSIDE = "O"
+NEITHER = "Prepare posts that have it."
 LEAST_LETTERS = 3
 """Times a letter stands in the training posts to have a number of its own."""
 
@@ -69,7 +70,7 @@ def post_ids(settings: MuseSettings, assets: Assets, records: Sequence[Record]) 
                 [number for word in record.words for number in spell(word, letters)] for record in records
             ]
     else:
-        ids = {"label_ids": [[numbers.get(record.sentiment, -1)] for record in records]}
+        ids = {"label_ids": [[numbers.get(record.sentiment or "", -1)] for record in records]}
     if settings.writes_captions:
         vocabulary = Vocabulary.from_values(assets.values["vocabulary"])
         ids["spoken_ids"] = [vocabulary.ids(record.captions[0], settings.max_tokens) for record in records]
@@ -89,8 +90,8 @@ def _task_of(settings: MuseSettings, records: Sequence[Record]) -> str:
     task = settings.task if settings.task != "auto" else TAGGING if there[TAGGING] else SENTIMENT
     if not there[task]:
         need = {TAGGING: "a tag for each word", SENTIMENT: "a sentiment"}[task]
-        found = next((f" They are for {other}: leave out --task." for other in there if there[other]), "")
-        raise DataError(f"no training post has {need}, so that there is no {task} to learn.{found}")
+        found = next((f"They are for {other}: leave out --task." for other in there if there[other]), NEITHER)
+        raise DataError(f"no training post has {need}, so that there is no {task} to learn. {found}")
     return task
 
 

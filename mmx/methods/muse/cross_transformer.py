@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmx.methods.muse.exchange import add_exchange, exchange, gated_exchange, least_attended, mean_of
+from mmx.core.present import present
+from mmx.methods.muse.exchange import (
+    add_exchange,
+    chosen_of,
+    exchange,
+    gated_exchange,
+    least_attended,
+    mean_of,
+)
 from mmx.methods.muse.settings import MuseSettings
 from mmx.nn.attention import MultiHeadAttention
 
@@ -75,7 +83,8 @@ class CrossTransformer(nn.Module):
         ]
         for number, layer in enumerate(self.layers):
             pair = self._pass(layer, pair, self.exchanges(number) and None not in pair)
-        return tuple(None if found is None else found.tokens for found in pair)
+        text_out, image_out = (None if found is None else found.tokens for found in pair)
+        return text_out, image_out
 
     def exchanges(self, layer: int) -> bool:
         """Whether tokens are exchanged in a layer, from 0."""
@@ -85,11 +94,10 @@ class CrossTransformer(nn.Module):
         attended = [None if found is None else layer.attend(found, swaps) for found in pair]
         states = [None if found is None else found[0] for found in attended]
         if swaps:
-            means = [self._mean(state, found.mask) for state, found in zip(states, pair, strict=True)]
-            states = [
-                self._exchanged(state, found.mask, looked, mean)
-                for state, found, (_, looked), mean in zip(states, pair, attended, means[::-1], strict=True)
-            ]
+            masks = [present(found).mask for found in pair]
+            looks = [present(found)[1] for found in attended]
+            means = [self._mean(state, mask) for state, mask in zip(states, masks, strict=True)]
+            states = list(map(self._exchanged, states, masks, looks, means[::-1]))
         return [
             None if found is None else Sequence(layer.feed(state), found.mask)
             for state, found in zip(states, pair, strict=True)
@@ -102,12 +110,15 @@ class CrossTransformer(nn.Module):
 
     def _exchanged(self, state: Tensor, mask: Tensor, looked: Tensor, mean: Tensor) -> Tensor:
         settings = self.settings
-        chosen = least_attended(looked, mask[:, 1:], settings.theta, settings.count_rule)
-        # the class token stands first and is never chosen
-        chosen, looked = functional.pad(chosen, (1, 0)), functional.pad(looked, (1, 0), value=torch.inf)
-        if settings.exchange == "gated":
-            return gated_exchange(state, chosen, mean, looked, functional.pad(mask[:, 1:], (1, 0)))
-        return {"replace": exchange, "residual": add_exchange}[settings.exchange](state, chosen, mean)
+        places, there = least_attended(looked, mask[:, 1:], settings.theta, settings.count_rule)
+        places = places + 1  # the class token stands first and is never chosen
+        if settings.exchange == "residual":
+            return add_exchange(state, places, there, mean)
+        chosen = chosen_of(places, there, mask)
+        if settings.exchange == "replace":
+            return exchange(state, chosen, mean)
+        looked = functional.pad(looked, (1, 0), value=torch.inf)
+        return gated_exchange(state, chosen, mean, looked, functional.pad(mask[:, 1:], (1, 0)))
 
 
 def _behind(token: Tensor, found: Sequence) -> Sequence:

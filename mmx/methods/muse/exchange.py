@@ -20,15 +20,23 @@ def count_exchanged(tokens: Tensor, theta: float, rule: str) -> Tensor:
     return torch.floor(theta * tokens + ROUNDING).long()
 
 
-def least_attended(attention: Tensor, mask: Tensor, theta: float, rule: str = "floor") -> Tensor:
-    """[B, K] how much the class token looks at each, [B, K] bool -> [B, K] bool: the least attended ones.
+def least_attended(
+    attention: Tensor, mask: Tensor, theta: float, rule: str = "floor"
+) -> tuple[Tensor, Tensor]:
+    """[B, K] how much the class token looks at each, [B, K] bool -> the places of the least attended ones
+    [B, M] int64, and which of these are exchanged [B, M] bool: M are those of a post without padding.
 
-    Of equal ones the first; padding is never among them.
+    Of equal ones the first; padding is never exchanged.
     """
+    most = int(count_exchanged(torch.tensor(mask.shape[1]), theta, rule))
     count = count_exchanged(mask.sum(1), theta, rule)
-    order = attention.masked_fill(~mask, torch.inf).argsort(dim=1, stable=True)
-    chosen = torch.arange(mask.shape[1], device=mask.device) < count[:, None]
-    return torch.zeros_like(mask).scatter(1, order, chosen) & mask
+    places = attention.masked_fill(~mask, torch.inf).argsort(dim=1, stable=True)[:, :most]
+    return places, torch.arange(most, device=mask.device) < count[:, None]
+
+
+def chosen_of(places: Tensor, there: Tensor, mask: Tensor) -> Tensor:
+    """[B, M] int64, [B, M] bool, [B, K] bool -> [B, K] bool: the places that are exchanged."""
+    return torch.zeros_like(mask).scatter(1, places, there)
 
 
 def mean_of(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -42,10 +50,15 @@ def exchange(tokens: Tensor, chosen: Tensor, mean: Tensor) -> Tensor:
     return torch.where(chosen[..., None], mean[:, None], tokens)
 
 
-def add_exchange(tokens: Tensor, chosen: Tensor, mean: Tensor) -> Tensor:
-    """[B, K, D], [B, K] bool, the other modality's mean [B, D] -> added to the chosen ones, in place."""
-    # the product of a column and a row, added in one pass over the tokens and without memory for others
-    return tokens.baddbmm_(chosen[..., None].to(tokens.dtype), mean[:, None].to(tokens.dtype))
+def add_exchange(tokens: Tensor, places: Tensor, there: Tensor, mean: Tensor) -> Tensor:
+    """[B, K, D] contiguous, [B, M] int64, [B, M] bool, the other modality's mean [B, D] -> added in place to
+    the tokens at these places, and no other token is read.
+    """
+    posts, among, width = tokens.shape
+    rows = places + among * torch.arange(posts, device=places.device)[:, None]
+    added = torch.where(there[..., None], mean[:, None].to(tokens.dtype), 0)
+    tokens.view(-1, width).index_add_(0, rows.flatten(), added.flatten(0, 1))
+    return tokens
 
 
 def gated_exchange(tokens: Tensor, chosen: Tensor, mean: Tensor, attention: Tensor, mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.method import Generated
+from mmx.core.present import present
 from mmx.methods.muse.model import Muse
 from mmx.words.vocabulary import Vocabulary
 
@@ -28,8 +29,9 @@ def generate(model: Muse, assets: Assets, batch: Batch, seed: int) -> Generated:
     if parts.captioner is not None and bool(batch.image_mask.any()):
         there = batch.image_mask
         words = Vocabulary.from_values(assets.values["vocabulary"]).words
-        tokens = parts.subspace(image.tokens[there])
-        written = parts.captioner.write(tokens, image.mask[there], LONGEST)
+        shown = present(image)
+        tokens = parts.subspace(shown.tokens[there])
+        written = parts.captioner.write(tokens, shown.mask[there], LONGEST)
         for place, ids in zip(there.nonzero().squeeze(1).tolist(), written, strict=True):
             captions[place] = " ".join(words[word] for word in ids)
     if parts.pixels is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
 from mmx.methods.muse.crf import Crf, illegal_pairs
 from mmx.methods.muse.settings import MuseSettings
 from mmx.methods.muse.spelling import Spelling
@@ -70,13 +71,14 @@ class WordHead(nn.Module):
         """A batch, fused -> scores of the tags of each word [C, W, K] float32, [C, W] bool: which words there
         are and are read; the first of a post always counts as one.
         """
-        length = fused.text.shape[1] - 1
+        text = present(fused.text)
+        length = text.shape[1] - 1
         mask = (batch.word_starts >= 0) & (batch.word_starts < length)
         places = batch.word_starts.clamp(0, length - 1)
         extra = [_at(fused.text_tokens, places)] if self.settings.tower_path else []
         if self.spelling is not None:
-            extra.append(self.spelling(batch.spelling_ids).to(fused.text.dtype))
-        joined = self.joint(_at(fused.text[:, 1:], places), self._beside(fused, places), extra)
+            extra.append(self.spelling(batch.own_ids["spelling_ids"]).to(text.dtype))
+        joined = self.joint(_at(text[:, 1:], places), self._beside(fused, places), extra)
         first = torch.arange(mask.shape[1], device=mask.device) == 0
         return at_least_float32(self.output(joined)), mask | first
 
@@ -87,7 +89,7 @@ class WordHead(nn.Module):
         if self.settings.pairing == "class":
             return fused.image[:, :1].expand(-1, places.shape[1], -1)
         # a picture of fewer tokens than there are words is gone through again
-        return _at(fused.image[:, 1:], places % fused.image_mask.sum(1, keepdim=True))
+        return _at(fused.image[:, 1:], places % present(fused.image_mask).sum(1, keepdim=True))
 
 
 class PostHead(nn.Module):

@@ -13,6 +13,7 @@ from torch.nn import functional
 from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.errors import UsageError
+from mmx.core.present import present
 from mmx.core.tower import Tower
 from mmx.methods.muse.assets import TAGGING, labels
 from mmx.methods.muse.cross_transformer import CrossTransformer, Sequence
@@ -39,7 +40,7 @@ class Fusion(nn.Module):
         if cells is None:
             tokens = self.missing.expand(len(there), 1, -1)
             return Sequence(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=there.device))
-        shown = self.image_input(pool_cells(cells, self.settings.image_side))
+        shown = present(self.image_input)(pool_cells(cells, self.settings.image_side))
         tokens = torch.where(there[:, None, None], shown, self.missing.to(shown.dtype))
         first = torch.arange(shown.shape[1], device=there.device) == 0
         return Sequence(tokens, there[:, None] | first)
@@ -68,8 +69,9 @@ class Muse(nn.Module):
         if self.text_tower is not None:
             mask = batch.token_mask[:, : self.settings.max_tokens]
             found = self.text_tower(batch.token_ids[:, : self.settings.max_tokens], mask)
-            text = Sequence(self.fusion.text_input(found["token_features"]), mask)
-            pooled = self.fusion.text_input(found["text_features"])
+            fit = present(self.fusion.text_input)
+            text = Sequence(fit(found["token_features"]), mask)
+            pooled = fit(found["text_features"])
         if self.settings.reads_images:
             image = self.fusion.read_image(self._cells(batch), batch.image_mask)
         return text, pooled, image

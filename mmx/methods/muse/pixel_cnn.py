@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from mmx.core.present import present
 from mmx.methods.muse.mixture import draw, outputs_of
 from mmx.methods.muse.settings import MuseSettings
 
@@ -78,7 +79,7 @@ class GatedBlock(nn.Module):
         """[B, F, H, H], [B, beside, H, H] or None, [B, D] -> [B, F, H, H]."""
         inner = self.first(_double_elu(pixels))
         if beside is not None:
-            inner = inner + self.shortcut(_double_elu(beside))
+            inner = inner + present(self.shortcut)(_double_elu(beside))
         inner = self.second(self.dropout(_double_elu(inner)))
         value, gate = (inner + self.condition(vector)[:, :, None, None]).chunk(2, dim=1)
         return pixels + value * gate.sigmoid()

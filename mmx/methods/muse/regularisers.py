@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
 from mmx.methods.muse.captioner import Captioner, caption_loss
 from mmx.methods.muse.cross_transformer import Sequence
 from mmx.methods.muse.exchange import mean_of
@@ -44,7 +45,7 @@ class Regularisers(nn.Module):
         tokens, mask = image.tokens[there], image.mask[there]
         vector = self.subspace(pooled[there])
         if self.captioner is not None:
-            rows |= self.captioner.nll(self.subspace(tokens), mask, batch.spoken_ids[there])
+            rows |= self.captioner.nll(self.subspace(tokens), mask, batch.own_ids["spoken_ids"][there])
         if self.pixels is not None:
             rows["picture_nll"] = self._pixel_nll(batch.thumbnails[there], vector)
         if self.features is not None:
@@ -64,7 +65,7 @@ class Regularisers(nn.Module):
     def _pixel_nll(self, thumbnails: Tensor, vector: Tensor) -> Tensor:
         """[P, 3, side, side] uint8, [P, D] -> nats of each picture [P]."""
         pixels = thumbnails.to(torch.promote_types(vector.dtype, torch.float32)) / 127.5 - 1
-        return mixture_nll(pixels, self.pixels(pixels, vector))
+        return mixture_nll(pixels, present(self.pixels)(pixels, vector))
 
 
 def add_up(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,15 +12,12 @@ def towers(settings: MuseSettings) -> dict[str, TowerUse]:
     """The encoders of the modalities that are read; the words' one is always trained."""
     uses = {}
     if settings.reads_images:
-        uses["image"] = TowerUse(settings.image_encoder, settings.train_image, ("patch_features",))
+        side = settings.thumbnail if settings.draws == "pixels" else 0
+        cells = ("patch_features",)
+        uses["image"] = TowerUse(settings.image_encoder, settings.train_image, cells, thumbnail=side)
     if settings.reads_text:
         uses["text"] = TowerUse(settings.text_encoder, True, ("token_features",))
     return uses
-
-
-def thumbnail(settings: MuseSettings) -> int:
-    """Side of the pictures that are drawn; 0 where none are."""
-    return settings.thumbnail if settings.draws == "pixels" else 0
 
 
 def stages(settings: MuseSettings) -> tuple[Stage, ...]:

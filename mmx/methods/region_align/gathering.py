@@ -8,12 +8,11 @@ width, K members, V views with the whole image, D compared width.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmx.methods.region_align.masking import region_shares
 from mmx.methods.region_align.overview import Overview
 from mmx.methods.region_align.pair_blocks import Kept, score_pairs
-from mmx.nn.precision import at_least_float32
+from mmx.nn.precision import unit
 from mmx.nn.projection import PerceptronHead
 
 WHOLE = 0.5
@@ -130,5 +129,4 @@ class CaptionGathering(nn.Module):
 
 def _mapped(maps: nn.ModuleList, views: Tensor) -> Tensor:
     """[B, V, F] -> [B, V, K, D] of each member, unit length."""
-    found = torch.stack([at_least_float32(each(views)) for each in maps], dim=2)
-    return functional.normalize(found, dim=-1)
+    return unit(torch.stack([each(views) for each in maps], dim=2))

@@ -17,6 +17,7 @@ from torch.nn import functional
 from mmx.core.assets import Assets
 from mmx.core.batch import Batch
 from mmx.core.errors import UsageError
+from mmx.core.present import present
 from mmx.core.tower import Tower
 from mmx.methods.region_align.alignment import LateInteraction, RegionTokenAlignment
 from mmx.methods.region_align.gathering import CaptionGathering
@@ -25,7 +26,8 @@ from mmx.methods.region_align.masking import taking_part
 from mmx.methods.region_align.regions import RegionMap
 from mmx.methods.region_align.settings import RegionAlignSettings
 from mmx.methods.region_align.weight_blend import WeightBlend
-from mmx.nn.precision import at_least_float32
+from mmx.nn.contrastive import scale_of
+from mmx.nn.precision import at_least_float32, unit
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class RegionAlign(nn.Module):
 
     def map_regions(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The regions of another encoder -> parts [B, R, D] and mask [B, R], as in a Reading."""
-        mapped = self.region_map(batch.region_features, batch.region_boxes)
-        return _unit(mapped), batch.region_mask
+        mapped = present(self.region_map)(batch.region_features, batch.region_boxes)
+        return unit(mapped), batch.region_mask
 
     def read(self, batch: Batch, parts: bool = False) -> Reading:
         """The token ids or features of C captions -> their embedding and, if asked for, their tokens."""
@@ -98,10 +100,7 @@ class RegionAlign(nn.Module):
 
     def scale(self) -> Tensor:
         """1 / temperature; one that is being learned is first put back within its limit."""
-        if self.training and self.log_scale.requires_grad:
-            # In place, so that the gradient stays alive at the limit.
-            self.log_scale.data.clamp_(max=-math.log(self.settings.least_temperature))
-        return self.log_scale.exp()
+        return scale_of(self.log_scale, self.settings.least_temperature, self.training)
 
     def fine_weight(self) -> Tensor:
         """What the fine score counts beside a cosine: lambda, or lambda x temperature where it is a logit."""
@@ -182,19 +181,15 @@ def _run(
 
 def _embed(read: Mapping[str, Tensor], modality: str, head: Head | None) -> Tensor:
     whole = read[f"{modality}_embedding"] if head is None else head(read[f"{modality}_features"])
-    return _unit(whole)
+    return unit(whole)
 
 
 def _parts(read: Mapping[str, Tensor], part: str, head: Head | None, bare: bool) -> Tensor:
     """As the head or the shared space has them; `bare` as the encoder gives them, where there is a head."""
     if head is None:
-        return _unit(read[f"{part}_embedding"])
+        return unit(read[f"{part}_embedding"])
     features = read[f"{part}_features"]
-    return at_least_float32(features) if bare else _unit(head.project_parts(features))
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return functional.normalize(at_least_float32(vectors), dim=-1)
+    return at_least_float32(features) if bare else unit(head.project_parts(features))
 
 
 def _head(in_width: int, power: float, input_dropout: float, settings: RegionAlignSettings) -> Head:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from mmx.core.batch import Batch
+from mmx.core.present import present
+from mmx.methods.region_align.gathering import CaptionGathering
 from mmx.methods.region_align.model import RegionAlign, with_mirror
 
 
@@ -29,7 +31,7 @@ def keep_text(model: RegionAlign, batch: Batch) -> dict[str, Tensor]:
     text_embedding [C, D].
     """
     read = model.read(batch, parts=True)
-    with torch.autocast(read.parts.device.type, enabled=False):
+    with torch.autocast(present(read.parts).device.type, enabled=False):
         kept = model.alignment.keep_tokens(read.parts, read.mask)
     return {**kept, "text_embedding": read.embedding}
 
@@ -52,8 +54,8 @@ def explain(model: RegionAlign, batch: Batch) -> Tensor:
     images = _float(keep_image(model, batch))
     with torch.autocast(images["mask"].device.type, enabled=False):
         read = model.read(batch, parts=True)
-        if model.settings.gathers:
-            found = model.alignment.explain(images, read.parts, read.mask)
+        if isinstance(model.alignment, CaptionGathering):
+            found = model.alignment.explain(images, present(read.parts), present(read.mask))
         else:
             texts = _float(model.alignment.keep_tokens(read.parts, read.mask))
             found = model.alignment.explain(images, texts)

@@ -74,7 +74,7 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_several_texts_of_a_class_are_drawn_to_by_their_mean() -> None:
-    found = published.class_targets(torch.tensor([[1.0, 0], [3, 0], [0, 5]]), torch.tensor([0, 0, 1]))
+    found = published._class_targets(torch.tensor([[1.0, 0], [3, 0], [0, 5]]), torch.tensor([0, 0, 1]))
 
     assert found.tolist() == [[2, 0], [0, 5]]
 
@@ -161,10 +161,10 @@ def test_what_was_best_on_val_is_kept_as_it_was_then() -> None:
 
     fitted = published.fit(settings, episode)
 
-    looks = dict(
-        (step, {name: part.clone() for name, part in tensors.items()})
+    looks = {
+        step: {name: part.clone() for name, part in tensors.items()}
         for step, tensors in published._learn(settings, episode, weights(episode))
-    )
+    }
     right = {
         step: int(
             (published.score(settings, tensors, episode.val_features).argmax(1) == episode.val_labels).sum()

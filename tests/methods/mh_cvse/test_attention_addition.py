@@ -15,8 +15,9 @@ def some_regions() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_weights_of_every_head_sum_to_one_over_keys_and_are_zero_on_padding() -> None:
     regions, mask = some_regions()
+    layers = AttentionAddition(D, H, dropout=0.0).attention
 
-    weights = AttentionAddition(D, H, dropout=0.0).weights(regions, mask)
+    weights = layers.compare(layers.query(regions), layers.key(regions), mask)
 
     assert weights.shape == (B, H, T, T)
     torch.testing.assert_close(weights.sum(-1), torch.ones(B, H, T))

@@ -67,19 +67,6 @@ def test_the_order_of_regions_matters_to_slots_alone(norm: str) -> None:
     assert same == (norm == "layer")
 
 
-def test_heads_can_be_looked_at_for_drawing(batch: Batch) -> None:
-    model = build(METHOD, tiny(heads=4)).eval()
-
-    looks = model.members[0].image_branch.head_weights(batch.region_features, batch.region_mask)
-
-    torch.testing.assert_close(looks.sum(-1), torch.ones(4, 4, 5))
-    assert looks.masked_select(~batch.region_mask[:, None, None, :]).eq(0).all()
-    with pytest.raises(ValueError, match="attention=false"):
-        build(METHOD, tiny(attention=False)).members[0].image_branch.head_weights(
-            batch.region_features, batch.region_mask
-        )
-
-
 def test_without_attention_and_gates_an_image_is_the_mean_of_its_projected_regions() -> None:
     model, batch = build(METHOD, tiny(attention=False, pooling="mean", consensus=False)).eval(), make_batch()
     project = model.members[0].image_branch.embed.project

@@ -6,6 +6,7 @@ import torch
 from mmx.methods.muse.cross_transformer import CrossTransformer, Sequence
 from mmx.methods.muse.exchange import (
     add_exchange,
+    chosen_of,
     count_exchanged,
     gated_exchange,
     least_attended,
@@ -18,6 +19,11 @@ MASK = torch.tensor([[True] * 10, [True] * 7 + [False] * 3])
 
 def attention() -> torch.Tensor:
     return torch.rand(2, 10, generator=torch.Generator().manual_seed(0))
+
+
+def least(looked: torch.Tensor, mask: torch.Tensor, theta: float) -> torch.Tensor:
+    """[B, K] bool."""
+    return chosen_of(*least_attended(looked, mask, theta), mask)
 
 
 @pytest.mark.parametrize(("theta", "floor", "quantile"), [(0.1, 6, 7), (0.0, 0, 0), (0.25, 16, 16)])
@@ -37,7 +43,7 @@ def test_a_tenth_of_thirty_is_three_whatever_floating_point_says() -> None:
 def test_the_least_attended_are_chosen_and_no_padding() -> None:
     looked = attention()
 
-    chosen = least_attended(looked, MASK, 0.3)
+    chosen = least(looked, MASK, 0.3)
 
     for row, count in enumerate((3, 2)):
         wanted = sorted(range(int(MASK[row].sum())), key=lambda place: looked[row, place])[:count]
@@ -45,7 +51,7 @@ def test_the_least_attended_are_chosen_and_no_padding() -> None:
 
 
 def test_of_equal_ones_the_first_are_chosen() -> None:
-    chosen = least_attended(torch.ones(1, 10), torch.ones(1, 10, dtype=torch.bool), 0.2)
+    chosen = least(torch.ones(1, 10), torch.ones(1, 10, dtype=torch.bool), 0.2)
 
     assert chosen.nonzero()[:, 1].tolist() == [0, 1]
 
@@ -53,7 +59,7 @@ def test_of_equal_ones_the_first_are_chosen() -> None:
 def test_the_gate_has_the_value_of_a_replacement_and_a_slope_to_the_choice() -> None:
     looked = attention().requires_grad_(True)
     tokens, mean = torch.randn(2, 10, 4), torch.randn(2, 4)
-    chosen = least_attended(looked.detach(), MASK, 0.3)
+    chosen = least(looked.detach(), MASK, 0.3)
 
     found = gated_exchange(tokens, chosen, mean, looked, MASK)
 
@@ -158,9 +164,20 @@ def test_every_form_has_a_slope_in_half_precision(exchange: str) -> None:
 
 def test_an_added_mean_leaves_what_was_not_chosen() -> None:
     tokens, mean = torch.randn(2, 10, 4), torch.randn(2, 4)
-    chosen = least_attended(attention(), MASK, 0.3)
+    places, there = least_attended(attention(), MASK, 0.3)
+    chosen = chosen_of(places, there, MASK)
 
-    found = add_exchange(tokens.clone(), chosen, mean)
+    found = add_exchange(tokens.clone(), places, there, mean)
 
     torch.testing.assert_close(found, torch.where(chosen[..., None], tokens + mean[:, None], tokens))
     assert torch.equal(found[~chosen], tokens[~chosen])
+
+
+def test_a_mean_that_is_no_number_reaches_only_the_tokens_that_are_exchanged() -> None:
+    tokens, mean = torch.randn(2, 10, 4), torch.full((2, 4), torch.nan)
+    places, there = least_attended(attention(), MASK, 0.3)
+
+    found = add_exchange(tokens.clone(), places, there, mean)
+
+    assert torch.equal(found.isnan().all(-1), chosen_of(places, there, MASK))
+    assert torch.equal(found.isnan().any(-1), chosen_of(places, there, MASK))

@@ -96,8 +96,9 @@ def test_the_second_stage_leaves_every_byte_of_the_first_as_it_was(
     assert moved == {name for name in after if name.startswith("alignment.")}
 
 
-@pytest.mark.parametrize("regions", ["random:faster-rcnn", "random:resnet"])
-@pytest.mark.parametrize("fine", ["attention", "maxsim"])
+@pytest.mark.parametrize(
+    ("regions", "fine"), [("random:faster-rcnn", "attention"), ("random:resnet", "maxsim")]
+)
 def test_regions_of_a_third_tower_are_trained_on_measured_and_searched_with(
     mmx: Mmx, tmp_path: Path, corpus: Path, regions: str, fine: str
 ) -> None:

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmx.nn.attention import MultiHeadAttention, SelfAttentionBlock
-from mmx.nn.sparse_attention import GridWindow, Pattern, TopK, Window
+from mmx.methods.attention_clip.sparse_attention import GridWindow, TopK, Window
+from mmx.nn.attention import MultiHeadAttention, Pattern, SelfAttentionBlock
 
 B, H, W = 2, 3, 4
 

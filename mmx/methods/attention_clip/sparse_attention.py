@@ -10,24 +10,15 @@ all; a row for each query is never empty, since a global token is never hidden.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmx.nn.precision import at_least_float32
+
 SCORES = 2**22
 """Scores that the top-k form holds at a time."""
-
-
-class Pattern(Protocol):
-    """Which keys a query looks at."""
-
-    dense_rows: int
-    """So many first queries look at every key."""
-
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor, dropout: float) -> Tensor:
-        """[B, H, K, W] three times, [B, K] bool -> [B, H, K, W]; weights of what is not looked at are 0."""
 
 
 @dataclass(frozen=True)
@@ -136,4 +127,4 @@ def _offsets(chunk: int, reach: int, device: torch.device) -> Tensor:
 
 def _shares(scores: Tensor) -> Tensor:
     """[.., K] -> weights that sum to 1, at least float32."""
-    return scores.to(torch.promote_types(scores.dtype, torch.float32)).softmax(dim=-1)
+    return at_least_float32(scores).softmax(dim=-1)
