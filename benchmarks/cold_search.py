@@ -255,8 +255,8 @@ ROWS = [
         "mmx search, cold, 7,000 photos, a text model each",
         make_search,
         packages=("onnxruntime", "typer"),
-        note="MiniLM of the run that comes with mmx beside rclip's larger text tower of ViT-B/32, its weights "
-        "are drawn. 0.1 s of mmx's processor time is pydantic, which typer loads since 0.29.",
+        note="MiniLM of the run that comes with mmx beside rclip's larger text tower, ViT-B/32, its weights "
+        "drawn. 0.1 s of mmx's processor time is pydantic, which typer loads since 0.29.",
     ),
     Row(
         "search-process",

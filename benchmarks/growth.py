@@ -141,7 +141,8 @@ def page(record: Mapping[str, Any]) -> str:
         f"{record['date']}: {how}.",
         "*Slanted* numbers, and hollow points, are computed from the others and not measured. Memory is what "
         "the work adds to what its",
-        "inputs take; an index is read where it lies, so that pages of its file count.",
+        "inputs take; a search reads the index where it lies, so that pages of its file count. Below 1 MiB "
+        "it is drawn as 1.",
     ]
     for name, points in record["growths"].items():
         growth = GROWTHS[name]

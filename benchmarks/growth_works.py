@@ -117,6 +117,7 @@ def make_pq(size: int, folder: Path) -> Work:
     from mmx.store.index import Gallery
 
     gallery = Gallery.open(index_file(size, folder))
+    gallery.image_vectors.sum()  # its pages are in memory before, so that only what is added counts
     probes = {"photos": gallery.image_vectors[:128].clone()}
     truth = {name: nearest(queries, gallery, HITS)[1] for name, queries in probes.items()}
     return lambda: build("pq", gallery, probes, truth)

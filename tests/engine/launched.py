@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 LONGEST = 60.0
-# a server that has everything loaded, from which a process is made in a few milliseconds
+# a server that has everything loaded, from which a process is made in a few milliseconds; a first step of an
+# optimizer would load what is named last into each process anew
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.engine.jobs"])
+CONTEXT.set_forkserver_preload(["tests.engine.jobs", "torch._dynamo"])
 
 
 class Crew:
