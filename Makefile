@@ -10,12 +10,17 @@ PIP := --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test docs coverage bench soak lint clean
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.offline: pyproject.toml
+	@echo "installing into $(VENV); some minutes, some gigabytes, most of them torch"
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP) --editable ".[offline]"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.offline
 	$(BIN)/python -m pip install $(PIP) --editable ".[offline,lora,serve,onnx,milvus,ray,docs,test]"
 	touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.offline
 	MMX="$(BIN)/mmx" MMX_HOME="$(DEMO)" PHOTOS="$(PHOTOS)" QUERY="$(QUERY)" sh examples/quickstart.sh
 
 test: $(VENV)/.installed

@@ -2,8 +2,8 @@
 
     python benchmarks/code_figures.py [COMMIT ...]
 
-Two rows a commit, then two for the tree as it is: the package, and all Python but tests. Counted with `ast` and
-`tokenize`, as were the figures of other repositories that stand beside them in docs/code.md:
+Two rows a commit, then two for the tree as it is: the package, and all Python but tests. Counted with `ast`
+and `tokenize`, as were the figures of other repositories that stand beside them in docs/code.md:
 
 lines       at the median, at the ninth decile, and of the largest file
 typed, doc  share of public functions and methods with a return annotation, and with a docstring

@@ -163,7 +163,7 @@ def make_text(quick: bool) -> Match:
     from sentence_transformers import SentenceTransformer
     from transformers import AutoModel, AutoTokenizer
 
-    captions = captions_like_flickr8k(64 if quick else 2560)
+    captions = captions_like_flickr8k(64 if quick else 1280)
     _held.append(tempfile.TemporaryDirectory())
     home = Path(_held[-1].name)
     records = [
@@ -234,7 +234,7 @@ ROWS = [
     ),
     Row(
         "text-lengths",
-        "2,560 captions of mixed length by MiniLM",
+        "1,280 captions of mixed length by MiniLM",
         make_text,
         packages=("transformers", "sentence-transformers"),
         note="Ours sorts by length, and writes a store besides; 83% of it is products of matrices.",

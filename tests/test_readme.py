@@ -33,6 +33,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
     ROOT / "examples" / "quickstart.sh",
     ROOT / "examples" / "sixth_method" / "README.md",
+    ROOT / "examples" / "late_interaction" / "README.md",
     *DOCS,
 ]
 LINES = sorted({line for page in PAGES for line in command_lines(page)})

@@ -129,4 +129,8 @@ def evaluate(
         return print_json(evaluation.document())
     if isinstance(evaluation, HeadEvaluation):
         return show_head(evaluation)
-    return show_posts(evaluation) if isinstance(evaluation, PostEvaluation) else show_rankings(evaluation)
+    if isinstance(evaluation, PostEvaluation):
+        return show_posts(evaluation)
+    show_rankings(evaluation)
+    chosen = f"--run {evaluation.name}" if model is None else f"--model {model}"
+    return RichReporter().info(f'next: mmx search "a dog on the grass" --in PHOTOS {chosen}')

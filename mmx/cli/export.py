@@ -41,4 +41,7 @@ def export(
     ]
     print_table(f"'{made.run}' beside torch", columns, rows, right=columns[3:])
     print_lines(*(f"without {name}: {reason}" for name, reason in made.left_out.items()))
-    return print_lines(f"{made.bytes / 1e6:,.1f} MB in {made.path}")
+    print_lines(f"{made.bytes / 1e6:,.1f} MB in {made.path}")
+    if out is None:
+        RichReporter().info(f'next: mmx search "a dog on the grass" --in PHOTOS --run {run}')
+    return None

@@ -1,5 +1,6 @@
 """mmx methods, datasets, runs and doctor: what there is, and what this machine can do."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmx.cli.options import HomeOption, JsonOption
@@ -47,7 +48,7 @@ def runs(home: HomeOption = None, json: JsonOption = False) -> None:
     rows = workflow.list_trained(Home.find(home))
     if json:
         return print_json({"schema": "mmx.runs/1", "runs": workflow.as_documents(rows)})
-    cells = [(row.path, row.method, row.dataset, row.created, _reached(row)) for row in rows]
+    cells = [(row.path, row.method, row.dataset, _minute(row.created), _reached(row)) for row in rows]
     return print_table("runs", ("run", "method", "dataset", "created", "val"), cells, right=("val",))
 
 
@@ -58,9 +59,10 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
     found = workflow.examine(Home.find(home))
     if json:
         return print_json({"schema": "mmx.doctor/1", **found})
-    packages, plugins = found.pop("packages"), found.pop("plugins")
+    packages, extras, plugins = (found.pop(name) for name in ("packages", "extras", "plugins"))
     cells = [(name.replace("_", " "), value) for name, value in found.items()]
     cells += [(name, version or "-") for name, version in packages.items()]
+    cells += [(f"extra {name}", _how_to_get(**row)) for name, row in extras.items()]
     cells += [
         (f"{row['group']}: {row['name']}", row["problem"] or f"from {row['origin']}") for row in plugins
     ]
@@ -72,6 +74,16 @@ def _warn_of_broken(plugins: "list[PluginRow]") -> None:
     for plugin in plugins:
         if plugin.problem:
             RichReporter().warn(plugin.problem)
+
+
+def _how_to_get(missing: list[str], install: str) -> str:
+    """Of an extra: that it is there, or what lacks and how it comes."""
+    return f"not installed ({', '.join(missing)}): {install}" if missing else "installed"
+
+
+def _minute(date: str) -> str:
+    """`2026-11-21T22:57:01+00:00` as `2026-11-21 22:57`, in the time of this machine."""
+    return f"{datetime.fromisoformat(date).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _reached(row: "RunRow") -> str:

@@ -82,3 +82,5 @@ def show(result: "PrepareResult") -> None:
     print_lines(*(f"note: {remark}" for remark in result.remarks))
     where = "nothing was written (--dry-run)" if result.dry_run else f"written to {result.folder}"
     print_lines(f"{where}; pictures in {result.image_root}; {result.seconds:.1f} s")
+    if result.next:
+        RichReporter().info(f"next: {result.next}")

@@ -1,6 +1,7 @@
 """mmx search: find the pictures that best match a sentence, another picture, or a sum of them."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mmx.workflows.search_settings import SearchSettings
 
 DEFAULT_SHEET = Path("mmx-search.png")
+BARE_WORD = re.compile(r"[^\W\d_][\w'’-]*[.,;!?]?")
+"""No weight, no sign, no file: what a sentence without quotes falls apart into."""
 
 
 def search(
@@ -180,6 +183,7 @@ def search(
         forms = {"--sheet": sheet, "--open": show, "--paths": paths or print0, "--jsonl": jsonl}
         _refuse_beside_a_question(asked, forms)
         return _answer_question(caption_qa, " ".join(queries or []), asked, json)
+    _note_lone_words(queries or [])
     results = _answers(_for_each(queries or [None], asked, sheet or DEFAULT_SHEET))
     if json:
         print_json(as_document(results))
@@ -211,6 +215,15 @@ def _answer_question(photo: Path, question: str, asked: "SearchSettings", json: 
     )
     found = workflow.caption_qa(settings, RichReporter())
     return print_json(found.as_document()) if json else print_captions(found)
+
+
+def _note_lone_words(queries: "Sequence[str]") -> None:
+    """A sentence that was typed without quotes comes as one query a word: say so before the work."""
+    if len(queries) > 1 and all(BARE_WORD.fullmatch(query) for query in queries):
+        RichReporter().info(
+            f"searching for {len(queries)} queries, one a word; for one sentence quote it: "
+            f'mmx search "{" ".join(queries)}"'
+        )
 
 
 def _answers(asked: "list[SearchSettings]") -> "list[SearchResult]":

@@ -13,9 +13,14 @@ def canonical(name: str) -> str:
     return name.strip().lower().replace("_", "-")
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` of the nearest name; empty where none is near."""
+    near = difflib.get_close_matches(canonical(name), [canonical(known_name) for known_name in known], n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageError:
     """The error for a name that does not exist: names the near match and every name there is."""
     names = sorted(known)
-    near = difflib.get_close_matches(canonical(name), [canonical(known_name) for known_name in names], n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name, names)
     return UsageError(f"there is no {kind} '{name}'.{hint} There are: {', '.join(names)}. See: {listing}")

@@ -1,5 +1,6 @@
 """The pictures of a folder: found by their names, in one order on any system, never outside it."""
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -37,8 +38,7 @@ def find_photos(folder: Path, suffixes: Iterable[str]) -> PhotoFolder:
     Raises:
         DataError: when the folder is absent or cannot be read.
     """
-    if not folder.is_dir():
-        raise DataError(f"'{folder}' is not a folder. Name a folder of photos: --in DIR")
+    check_folder(folder)
     wanted = {suffix.lower() for suffix in suffixes}
     root = folder.resolve()
     photos, foreign = [], []
@@ -57,6 +57,23 @@ def find_photos(folder: Path, suffixes: Iterable[str]) -> PhotoFolder:
             continue
         photos.append(Photo(name, path, found.st_size, found.st_mtime_ns))
     return PhotoFolder(tuple(sorted(photos, key=lambda photo: photo.id)), tuple(sorted(foreign)))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder, with the nearest name beside it.
+
+    Raises:
+        DataError: when it is so.
+    """
+    if folder.is_dir():
+        return
+    if os.path.lexists(folder):
+        raise DataError(f"'{folder}' is not a folder. Name a folder of photos: --in DIR")
+    beside = folder.parent
+    names = [path.name for path in beside.iterdir() if path.is_dir()] if beside.is_dir() else []
+    near = difflib.get_close_matches(folder.name, names, n=1)
+    hint = f" Did you mean '{beside / near[0]}'?" if near else ""
+    raise DataError(f"the folder '{folder}' does not exist.{hint} Name a folder of photos: --in DIR")
 
 
 def digest(path: Path) -> str:

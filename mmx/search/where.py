@@ -21,6 +21,8 @@ SHUT = {
 }
 """A condition reads the columns and nothing else: no file, no address, no variable of the program."""
 ROW = "_row"
+EXAMPLES = {"split": "split = 'val'", "size": "size > 100000", "folder": "folder LIKE 'summer%'"}
+"""Column -> a condition on it, for whoever named one that is not there."""
 
 
 def rows_where(table: pyarrow.Table, condition: str) -> Tensor:
@@ -47,11 +49,17 @@ def rows_where(table: pyarrow.Table, condition: str) -> Tensor:
             reason = str(error).split("\n\n")[0].splitlines()[0]
             raise UsageError(
                 f"--where '{condition}' cannot be read: {reason}. There are the columns: {columns}. "
-                "Write for example: \"split = 'val' AND size > 100000\""
+                f'Write for example: "{_example(table.schema.names)}"'
             ) from error
         finally:
             timer.cancel()
     return _mask(found, len(table), condition)
+
+
+def _example(columns: Sequence[str]) -> str:
+    """A condition on columns that there are."""
+    told = [condition for name, condition in EXAMPLES.items() if name in columns]
+    return " AND ".join(told[:2]) or f"{columns[0]} IS NOT NULL"
 
 
 def in_microseconds(time: str, condition: str) -> int:

@@ -16,7 +16,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from mmx.core.discover import find_corpus, names
 from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.names import did_you_mean
 from mmx.core.record import SPLITS, Record
 from mmx.store.atomic import atomic_folder, write_json, write_text
 from mmx.store.image_paths import path_inside, relative_path
@@ -67,7 +69,10 @@ class Manifest:
             ArtifactError: when it is absent, incomplete, damaged or of another version.
         """
         again = f"Make it with: mmx prepare {folder.name}"
-        corpus = _read_corpus_file(folder, again)
+        try:
+            corpus = _read_corpus_file(folder, again)
+        except FileNotFoundError:
+            raise ArtifactError(_absent(folder)) from None
         for name in (FOLDER, NEXT_FOLDER):
             # A writer killed between corpus.json and the last rename leaves the new files in NEXT_FOLDER.
             if _is_whole(folder / name, corpus["sha256"]):
@@ -117,6 +122,12 @@ class Manifest:
                 f"record '{record.id}' of '{self.name}': '{record.image}' cannot be opened: {error}. "
                 f"Prepare it again: mmx prepare {self.name}"
             ) from error
+
+
+def prepared_in(folder: Path) -> list[str]:
+    """Names of the datasets that are prepared in a home's folder of them, whole or damaged."""
+    places = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [place.name for place in places if (place / CORPUS_FILE).is_file()]
 
 
 def write_manifest(
@@ -211,7 +222,7 @@ def _finish_move(folder: Path) -> None:
     """What a killed writer left takes its place if it is what `corpus.json` names; else it goes."""
     try:
         checksums = _read_corpus_file(folder, "")["sha256"]
-    except ArtifactError:
+    except (ArtifactError, FileNotFoundError):
         checksums = None
     if checksums and not _is_whole(folder / FOLDER, checksums) and _is_whole(folder / NEXT_FOLDER, checksums):
         _take_place(folder)
@@ -220,14 +231,21 @@ def _finish_move(folder: Path) -> None:
 
 def _read_corpus_file(folder: Path, again: str) -> dict[str, Any]:
     path = folder / CORPUS_FILE
-    try:
-        corpus = read_sealed(path, again)
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"there is no prepared dataset '{folder.name}' in '{folder.parent}'. {again}"
-        ) from None
+    corpus = read_sealed(path, again)
     check_kind(path, corpus, FORMAT, VERSION, again, NEEDED)
     return corpus
+
+
+def _absent(folder: Path) -> str:
+    """What to say of a dataset that is not there: the nearest that is, all of them, and how it is made."""
+    there = prepared_in(folder.parent)
+    known = names("mmx.corpora")
+    raw = "" if folder.name in known and not find_corpus(folder.name).needs_raw else " --raw FOLDER"
+    near, listed = did_you_mean(folder.name, there), ", ".join(there) or "none"
+    return (
+        f"there is no prepared dataset '{folder.name}' in '{folder.parent}'.{near} Prepared are: {listed}. "
+        f"Make it with: mmx prepare {folder.name}{raw}"
+    )
 
 
 def _is_whole(folder: Path, checksums: Mapping[str, str]) -> bool:

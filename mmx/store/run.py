@@ -107,19 +107,22 @@ class RunFolder(RunRecord):
         load_part(self.weights, model)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Be the only process that writes this run; what killed writers left behind is removed.
+    def locked(self, place: Path | None = None) -> Iterator[None]:
+        """Be the only process that writes this run, or what is kept of it at another place; what killed
+        writers left behind is removed.
 
         Raises:
             ArtifactError: when another process trains it.
         """
         with ExitStack() as held:
-            with disk_errors(self.path):
-                file = held.enter_context((self.path / "lock").open("a"))
+            place = place or self.path
+            with disk_errors(place):
+                place.mkdir(parents=True, exist_ok=True)
+                file = held.enter_context((place / "lock").open("a"))
                 try:
                     held.enter_context(exclusive(file))
                 except BlockingIOError:
-                    holder = (self.path / "lock").read_text().strip() or "unknown"
+                    holder = (place / "lock").read_text().strip() or "unknown"
                     raise ArtifactError(
                         f"'{self.path}' is in use by another process ({holder}). "
                         "Wait until it ends, or take another run."
@@ -127,8 +130,8 @@ class RunFolder(RunRecord):
                 file.truncate(0)
                 file.write(str(os.getpid()))
                 file.flush()
-                remove_leftovers(self.path)
-                remove_leftovers(self.path / "state")
+                remove_leftovers(place)
+                remove_leftovers(place / "state")
             yield
 
     def append_log(self, line: Mapping[str, Any]) -> None:

@@ -78,13 +78,14 @@ class RunRecord:
         states = {path.name: path.stat() for path in (self.path / "settings.json", self.weights)}
         return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 
-    def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds: `val` and where it was reached; empty when nothing was kept yet.
+    def metrics(self, place: Path | None = None) -> dict[str, Any]:
+        """What metrics.json holds: `val` and where it was reached; empty when nothing was kept yet. It lies
+        in the run, unless another place is named.
 
         Raises:
             ArtifactError: when the file is broken, or holds something else.
         """
-        path = self.path / "metrics.json"
+        path = (place or self.path) / "metrics.json"
         found = read_json(path) if path.is_file() else {}
         if path.is_file() and not found.keys() & {"val", "evaluations"}:
             raise ArtifactError(f"'{path}' holds no metrics. Remove it, and evaluate again.")

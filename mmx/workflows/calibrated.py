@@ -9,6 +9,7 @@ from mmx.core.reporter import Reporter
 from mmx.search.calibration import cut_offs
 from mmx.search.gallery_index import LocalIndex
 from mmx.store.calibration import Calibration
+from mmx.store.shipped import results_place
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, read_min_score
 from mmx.workflows.searchable import split_galleries
@@ -44,7 +45,8 @@ def _calibration(matcher: Matcher, settings: SearchSettings, reporter: Reporter)
             "as --min-score 0.25."
         )
     folder = matcher.opened.folder.path
-    kept = Calibration.open(folder, matcher.fingerprint)
+    place = results_place(folder, settings.home)
+    kept = Calibration.open(folder, matcher.fingerprint) or Calibration.open(place, matcher.fingerprint)
     if kept is not None:
         return kept
     of_val = replace(
@@ -67,5 +69,5 @@ def _calibration(matcher: Matcher, settings: SearchSettings, reporter: Reporter)
         len(gallery.captions),
         cut_offs(gallery.image_vectors, gallery.text_vectors, owners),
     )
-    made.save(folder)
+    made.save(place)
     return made

@@ -46,7 +46,6 @@ def renew_compressed(
         return kept
     path.unlink(missing_ok=True)
     if len(gallery.entries) < LEAST_ROWS:
-        reporter.info(f"index of '{gallery.source}': exact while it has fewer than {LEAST_ROWS:,} pictures")
         return None
     began = time.monotonic()
     probes = _probes(gallery, matcher)

@@ -1,6 +1,8 @@
-"""Splits drawn by a seed, for records that have none; an identity, or a picture, is never divided."""
+"""Splits drawn by a seed, for records that have none: class by class where there are classes; an identity, or
+a picture, is never divided.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mmx.core.corpus import Reading
@@ -36,17 +38,33 @@ def with_splits(reading: Reading, shares: Mapping[str, float], seed: str) -> Rea
     bare = [record for record in records if not record.split]
     if not bare:
         return replace(reading, records=records)
-    chosen = seeded_split([_unit(record) for record in bare], int(seed), shares)
+    chosen = _drawn(bare, int(seed), shares)
     drawn = [record if record.split else replace(record, split=chosen[_unit(record)]) for record in records]
     parts = "/".join(f"{100 * shares[split]:g}" for split in SPLITS)
     by = "identity" if any(record.identity is not None for record in bare) else "image"
-    remark = f"no splits are given: split {parts} by {by} with seed {seed}"
+    classes = ", each class by itself," if any(record.label is not None for record in bare) else ""
+    remark = f"no splits are given: split {parts} by {by}{classes} with seed {seed}"
     return replace(
         reading,
         records=drawn,
         remarks=(*reading.remarks, remark),
         drawn=frozenset(record.id for record in bare),
     )
+
+
+def _drawn(records: Sequence[Record], seed: int, shares: Mapping[str, float]) -> dict[str, str]:
+    """The split of each unit; one that stands in several classes is drawn with the first of them."""
+    label_of: dict[str, int | None] = {}
+    for record in records:
+        label_of.setdefault(_unit(record), record.label)
+    by_class: dict[int | None, list[str]] = {}
+    for unit, label in label_of.items():
+        by_class.setdefault(label, []).append(unit)
+    return {
+        unit: split
+        for units in by_class.values()
+        for unit, split in seeded_split(units, seed, shares).items()
+    }
 
 
 def _unit(record: Record) -> str:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from mmx.core.classifier import Episode
 from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.names import did_you_mean
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
-from mmx.store.manifest import CORPUS_FILE, Manifest
+from mmx.store.manifest import CORPUS_FILE, Manifest, prepared_in
 from mmx.workflows.class_texts import (
     FoundTexts,
     encoded_texts,
@@ -24,6 +25,8 @@ from mmx.workflows.class_texts import (
 from mmx.workflows.fewshot_settings import FewshotSettings
 from mmx.workflows.shot_features import ShotFeatures, open_shot_features
 from mmx.workflows.shots import MOST_VAL, Drawn, ShotSource
+
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,13 @@ def open_labelled(settings: FewshotSettings) -> Manifest:
     place = settings.home.dataset(settings.dataset)
     if not (place / CORPUS_FILE).is_file():
         folder = Path(settings.dataset).expanduser()
+        there = prepared_in(place.parent)
         raw, name = (folder, "NAME") if folder.is_dir() else ("FOLDER", place.name)
+        listed = f" Prepared are: {', '.join(there)}." if there else ""
         raise ArtifactError(
-            f"'{settings.dataset}' is not prepared. Give the photos, in a folder a class or with their "
-            f"published lists, a name once: mmx prepare {name} --raw {raw}. Then: mmx fewshot {name}"
+            f"'{settings.dataset}' is not prepared.{did_you_mean(place.name, there)}{listed} Give the "
+            "photos, in a folder a class or with their published lists, a name once: "
+            f"mmx prepare {name} --raw {raw}. Then: mmx fewshot {name}"
         )
     manifest = Manifest.open(place)
     manifest.split(settings.split)
@@ -146,4 +152,14 @@ def remarks_on(drawn: Mapping[tuple[int, int], Drawn]) -> list[str]:
                 f"{found.short_val} classes have fewer than {min(shots, MOST_VAL)} validation pictures for "
                 f"{shots} shots: choices hang on {len(found.val)}"
             )
+    bare = next((found.without_val for found in drawn.values() if found.val and found.without_val), ())
+    if bare:
+        listed = ", ".join(f"'{name}'" for name in bare[:MOST_NAMED])
+        count = "1 class has" if len(bare) == 1 else f"{len(bare)} classes have"
+        more = ", ..." if len(bare) > MOST_NAMED else ""
+        said.append(
+            f"{count} no validation picture ({listed}{more}): nothing asks after them, and "
+            "which classifier is kept means little. Add pictures of them to val; where mmx draws the splits: "
+            "mmx prepare NAME --raw FOLDER --set shares=60/20/20"
+        )
     return said

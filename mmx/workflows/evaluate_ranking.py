@@ -17,6 +17,7 @@ from mmx.core.reporter import Reporter
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.store.run_record import newest_record
+from mmx.store.shipped import results_place
 from mmx.workflows.answers import compare
 from mmx.workflows.embedded import Embedded
 from mmx.workflows.evaluate_settings import (
@@ -57,7 +58,8 @@ def evaluate_ranking(settings: EvaluateSettings, reporter: Reporter) -> Evaluati
     if settings.faithfulness:
         check_run_explains(folder, settings.model)
     check_comparable(settings, folder, other, manifest, reporter)
-    with nullcontext() if folder is None else folder.locked():
+    place = None if folder is None else results_place(folder.path, settings.home)
+    with nullcontext() if folder is None else folder.locked(place):
         started = time.perf_counter()
         embedded = embed(folder, manifest, settings, device, reporter)
         tuning = (
@@ -74,8 +76,8 @@ def evaluate_ranking(settings: EvaluateSettings, reporter: Reporter) -> Evaluati
                 measure_faithfulness(present(folder).path, *over, reporter)
             )
         if folder is not None:
-            save_ranks(folder.path, table)
-            record(folder, evaluation.document(), ("comparison", "worst"))
+            save_ranks(present(place), table)
+            record(folder, evaluation.document(), ("comparison", "worst"), place)
     if other is not None:
         theirs = kept_ranks(other, manifest, settings, device, reporter)
         row = headline_name(theirs.second_stage)

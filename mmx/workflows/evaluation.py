@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmx.store.run import RunFolder
@@ -111,14 +112,16 @@ class Evaluation:
         }
 
 
-def record(folder: RunFolder, document: Mapping[str, Any], passing: Sequence[str] = ()) -> None:
-    """Add an evaluation to what a run knows of itself, but for what is of passing use; nothing is ever taken
-    out.
+def record(
+    folder: RunFolder, document: Mapping[str, Any], passing: Sequence[str] = (), place: Path | None = None
+) -> None:
+    """Add an evaluation to what a run knows of itself, or to what is kept of it at another place, but for
+    what is of passing use; nothing is ever taken out.
     """
-    kept = folder.metrics()
+    kept = folder.metrics(place)
     lasting = {name: value for name, value in document.items() if name not in passing}
     evaluations = [*kept.get("evaluations", []), lasting]
-    write_sealed(folder.path / "metrics.json", {**kept, "evaluations": evaluations})
+    write_sealed((place or folder.path) / "metrics.json", {**kept, "evaluations": evaluations})
 
 
 def measure(

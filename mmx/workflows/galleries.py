@@ -13,7 +13,7 @@ from mmx.core.errors import ArtifactError, DataError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
 from mmx.engine.evaluator import Embeddings
-from mmx.search.approximate import Compressed
+from mmx.search.approximate import LEAST_ROWS, Compressed
 from mmx.search.photos import find_photos
 from mmx.search.refresh import Changes, refresh
 from mmx.store.entries import Entries, Entry, with_paths
@@ -23,9 +23,11 @@ from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import EVERYTHING, NOTHING, Scope
+from mmx.store.shipped import results_place
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import EXACT, kept_compressed, renew_compressed
-from mmx.workflows.gallery_place import GALLERY, dataset_folder, index_folder, own_galleries
+from mmx.workflows.gallery_place import GALLERY, dataset_folder, own_galleries, photo_folder
+from mmx.workflows.index_places import folder_place
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.photo_faults import tell_of_faults
 
@@ -66,13 +68,13 @@ def folder_index(
         DataError: when the folder is absent or holds no picture.
         ResourceError: when the index cannot be written.
     """
-    folder = folder.expanduser().absolute()
+    folder = photo_folder(folder)
     found = find_photos(folder, IMAGE_SUFFIXES)
     if not found.photos:
         raise DataError(
             f"'{folder}' holds no pictures. Pictures end in: {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
-    place = index_folder(home, folder, matcher.fingerprint)
+    place = folder_place(home, folder, matcher.fingerprint)
     with one_writer(place, reporter):
         path = place / GALLERY
         old = _begun(path, matcher, folder, add, kind, reporter)
@@ -106,15 +108,15 @@ def kept_index(matcher: Matcher, folder: Path, home: Home, reporter: Reporter) -
     Raises:
         ArtifactError: when there is none of this matcher.
     """
-    folder = folder.expanduser().absolute()
-    place = index_folder(home, folder, matcher.fingerprint)
+    folder = photo_folder(folder)
+    place = folder_place(home, folder, matcher.fingerprint)
     if not (place / GALLERY).exists():
         raise ArtifactError(
             f"'{folder}' has no index by '{matcher.name}'. Make one: mmx index add {shlex.quote(str(folder))}"
         )
     gallery = Gallery.open(place / GALLERY, matcher.fingerprint)
     compressed = None if gallery.kind == EXACT else kept_compressed(place, gallery)
-    if gallery.kind != EXACT and compressed is None:
+    if gallery.kind != EXACT and compressed is None and len(gallery.entries) >= LEAST_ROWS:
         reporter.info(f"index of '{folder}': exact, until it is refreshed and compressed again")
     return FolderIndex(gallery, compressed, Changes(0, len(gallery.entries), 0))
 
@@ -172,7 +174,7 @@ def gallery_folder(matcher: Matcher, manifest: Manifest, home: Home) -> Path:
     """Where the galleries of a corpus are kept: in the run whose corpus it is, else among the indexes."""
     opened = matcher.opened
     if opened is not None and manifest.name == opened.dataset:
-        return own_galleries(opened.folder.path)
+        return own_galleries(results_place(opened.folder.path, home))
     return dataset_folder(home, manifest.name, matcher.fingerprint)
 
 
@@ -188,7 +190,12 @@ def _begun(
     scope = old.scope
     for name in add:
         scope = scope.with_rule(name, True)
-    asked: dict[str, Any] = {"scope": scope, "kind": kind or old.kind, "made_by": _made_by(matcher)}
+    asked: dict[str, Any] = {
+        "source": str(folder),
+        "scope": scope,
+        "kind": kind or old.kind,
+        "made_by": _made_by(matcher),
+    }
     changed = any(getattr(old, name) != value for name, value in asked.items())
     return dataclasses.replace(old, **asked, complete=old.complete and not changed)
 

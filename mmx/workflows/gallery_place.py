@@ -1,11 +1,17 @@
 """Where galleries are kept; needs no torch."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from mmx.core.home import Home
 
 GALLERY = "gallery.safetensors"
+
+
+def photo_folder(said: Path | str) -> Path:
+    """The folder of photos that somebody named, whichever way: relative, with `..`, or by a link to it."""
+    return Path(os.path.realpath(Path(said).expanduser()))
 
 
 def index_folder(home: Home, folder: Path | str, fingerprint: str) -> Path:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter
-from mmx.search.approximate import KINDS
+from mmx.search.approximate import KINDS, LEAST_ROWS
+from mmx.search.photos import check_folder
 from mmx.store.scope import WHOLE
 from mmx.workflows.compressed import EXACT
 from mmx.workflows.galleries import FolderIndex, folder_index
-from mmx.workflows.gallery_place import GALLERY, index_folder
+from mmx.workflows.gallery_place import GALLERY, photo_folder
 from mmx.workflows.index_address import maker_of
 from mmx.workflows.index_copy import read_gallery, write_gallery
-from mmx.workflows.index_places import IndexPlace, places_of, said_maker
+from mmx.workflows.index_places import IndexPlace, folder_place, places_of, said_maker
 from mmx.workflows.index_settings import IndexChange, IndexSettings, name_below
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
@@ -36,8 +37,7 @@ def add(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
             f"photos are added to the index of their folder: mmx index add DIR; then mmx index copy DIR "
             f"{settings.address}"
         )
-    if not settings.root.is_dir():
-        raise DataError(f"'{shown(str(settings.root))}' is not a folder. Name a folder of photos.")
+    check_folder(settings.root)
     names = [name_below(settings.root, name) for name in settings.names] or [WHOLE]
     for name in names:
         if not os.path.lexists(settings.root / name):
@@ -99,11 +99,15 @@ def _changed(
     index = folder_index(
         matcher, settings.root, settings.home, reporter, settings.rebuild, add, settings.kind
     )
-    return _told(index)
+    return _told(index, reporter)
 
 
-def _told(index: FolderIndex) -> IndexChange:
+def _told(index: FolderIndex, reporter: Reporter) -> IndexChange:
     gallery, changes = index.gallery, index.changes
+    if gallery.kind != EXACT and index.compressed is None:
+        reporter.info(
+            f"index of '{shown(gallery.source)}': exact while it has fewer than {LEAST_ROWS:,} pictures"
+        )
     return IndexChange(
         folder=shown(gallery.source),
         made_by=said_maker(gallery.made_by),
@@ -131,8 +135,8 @@ def _refreshed_copy(address: str, settings: IndexSettings, reporter: Reporter) -
             f"'{address}' was made with '{fingerprint}', and '{matcher.name}' has '{matcher.fingerprint}'. "
             "Name what made it (--run NAME or --model NAME)."
         )
-    if not (index_folder(settings.home, source, fingerprint) / GALLERY).exists():
+    if not (folder_place(settings.home, photo_folder(source), fingerprint) / GALLERY).exists():
         write_gallery(source, read_gallery(address, settings.home), settings.home, None, reporter)
     index = folder_index(matcher, Path(source), settings.home, reporter, settings.rebuild)
     kind, recall, _ = write_gallery(address, index.gallery, settings.home, settings.kind, reporter)
-    return dataclasses.replace(_told(index), kind=kind, recall=recall)
+    return dataclasses.replace(_told(index, reporter), kind=kind, recall=recall)

@@ -14,7 +14,7 @@ from mmx.store.index import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import EXACT
-from mmx.workflows.gallery_place import GALLERY, index_folder
+from mmx.workflows.gallery_place import GALLERY, index_folder, photo_folder
 from mmx.workflows.index_address import check_is_file, check_of_photos, has_keeper, is_address, keeper_of
 from mmx.workflows.index_places import IndexPlace, places_of, said_maker
 from mmx.workflows.picture_columns import folder_columns
@@ -114,7 +114,7 @@ def read_gallery(place: str, home: Home, run: Path | None = None, model: str | N
     if is_address(place):
         path = Path(place).expanduser().absolute()
     else:
-        path = _chosen(Path(place).expanduser().absolute(), home, run, model).folder / GALLERY
+        path = _chosen(photo_folder(place), home, run, model).folder / GALLERY
     gallery = Gallery.open(path)
     check_of_photos(gallery, place)
     if not gallery.complete:
@@ -144,8 +144,8 @@ def write_gallery(
         _check_replaces(path, gallery)
         gallery.save(path)
     else:
-        folder = Path(place).expanduser().absolute()
-        if str(folder) != gallery.source:
+        folder = photo_folder(place)
+        if folder != photo_folder(gallery.source):
             raise UsageError(
                 f"the index is of '{shown(gallery.source)}', and not of '{shown(str(folder))}'. Copy it to "
                 "an address, or to the folder that it is of."

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow
 import torch
@@ -16,9 +15,9 @@ from mmx.store.scope import WHOLE, Scope
 from mmx.store.second_look import SecondLooks
 from mmx.workflows.compressed import APPROXIMATION, EXACT
 from mmx.workflows.galleries import SECOND_LOOK
-from mmx.workflows.gallery_place import GALLERY
+from mmx.workflows.gallery_place import GALLERY, photo_folder
 from mmx.workflows.index_copy import read_gallery, remove_index, write_gallery
-from mmx.workflows.index_places import IndexPlace, places_of, said_maker
+from mmx.workflows.index_places import IndexPlace, every_place_of, said_maker
 from mmx.workflows.index_settings import IndexChange, IndexSettings, name_below
 from mmx.workflows.search_settings import shown
 
@@ -36,7 +35,7 @@ def remove(settings: IndexSettings, reporter: Reporter) -> list[IndexChange]:
     if settings.address is not None:
         return [_removed_from_copy(settings.address, settings, reporter)]
     names = [name_below(settings.root, name) for name in settings.names] or [WHOLE]
-    return [_removed(place, names, reporter) for place in places_of(settings.home, settings.root)]
+    return [_removed(place, names, reporter) for place in every_place_of(settings.home, settings.root)]
 
 
 def _removed_from_copy(address: str, settings: IndexSettings, reporter: Reporter) -> IndexChange:
@@ -45,7 +44,7 @@ def _removed_from_copy(address: str, settings: IndexSettings, reporter: Reporter
         source, maker, pictures = remove_index(address)
         return IndexChange(source, maker, 0, 0, 0, pictures, 0, EXACT)
     gallery = read_gallery(address, settings.home)
-    names = [name_below(Path(gallery.source), name) for name in settings.names]
+    names = [name_below(photo_folder(gallery.source), name) for name in settings.names]
     less, gone = _without(gallery, names)
     if not less.entries:
         raise UsageError(f"that is all of '{address}'. Remove the index: mmx index remove {address}")

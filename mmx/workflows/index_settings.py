@@ -7,6 +7,7 @@ from typing import Any
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.workflows.gallery_place import photo_folder
 from mmx.workflows.index_address import is_address
 from mmx.workflows.search_settings import shown
 
@@ -29,8 +30,8 @@ class IndexSettings:
 
     @property
     def root(self) -> Path:
-        """The folder's absolute name."""
-        return Path(self.folder).expanduser().absolute()
+        """The folder's one name, however it was typed."""
+        return photo_folder(self.folder)
 
     @property
     def address(self) -> str | None:
@@ -65,7 +66,10 @@ def name_below(root: Path, given: str) -> str:
     Raises:
         UsageError: when it is not below the folder.
     """
-    places = [Path(os.path.normpath(start / Path(given).expanduser())) for start in (root, Path.cwd())]
+    typed = [start / Path(given).expanduser() for start in (root, Path.cwd())]
+    # the file itself may be a link, and is the link then; where it lies is followed
+    ends = [Path(os.path.realpath(path.parent), path.name) for path in typed if path.name != ".."]
+    places = [*ends, *map(photo_folder, typed)]
     below = [place for place in places if place.is_relative_to(root)]
     there = [place for place in below if os.path.lexists(place)]
     if not below:

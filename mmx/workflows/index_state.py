@@ -16,7 +16,7 @@ from mmx.store.index import Gallery
 from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import APPROXIMATION, EXACT
-from mmx.workflows.gallery_place import GALLERY
+from mmx.workflows.gallery_place import GALLERY, photo_folder
 from mmx.workflows.index_address import has_keeper, is_address, keeper_of
 from mmx.workflows.index_copy import read_gallery
 from mmx.workflows.index_places import IndexPlace, broken_places, places_of, said_maker
@@ -76,7 +76,7 @@ def info(place: Path | str, home: Home) -> list[IndexState]:
     """
     if is_address(str(place)):
         return [_state_at(str(place))]
-    return [_state(place) for place in places_of(home, _absolute(place))]
+    return [_state(place) for place in places_of(home, photo_folder(place))]
 
 
 def verify(place: Path | str, home: Home, reporter: Reporter) -> list[IndexState]:
@@ -89,16 +89,12 @@ def verify(place: Path | str, home: Home, reporter: Reporter) -> list[IndexState
     """
     if is_address(str(place)):
         return [_verified_at(str(place), home, reporter)]
-    root = _absolute(place)
+    root = photo_folder(place)
     for path in broken_places(home):
         reporter.warn(
             f"'{path}' cannot be read. If it was the index of '{root}', the next search makes it again."
         )
     return [_verified(place, root, reporter) for place in places_of(home, root)]
-
-
-def _absolute(place: Path | str) -> Path:
-    return Path(place).expanduser().absolute()
 
 
 def _state(place: IndexPlace, **found: Any) -> IndexState:

@@ -17,8 +17,9 @@ from mmx.core.home import Home
 from mmx.core.network import offline
 from mmx.core.plugins import KINDS
 from mmx.encoders.names import ALIASES
-from mmx.store.manifest import Manifest
+from mmx.store.manifest import Manifest, prepared_in
 from mmx.store.run_record import list_records
+from mmx.workflows.extras import list_extras
 from mmx.workflows.index_address import SCHEMES
 
 PACKAGES = ("torch", "torchvision", "transformers", "datasets", "safetensors", "accelerate", "timm", "ray")
@@ -92,12 +93,7 @@ def list_methods() -> list[MethodRow]:
 def list_datasets(home: Home) -> list[DatasetRow]:
     """Every data set known by name, then every other one that was prepared."""
     known = find_all("mmx.corpora")
-    folder = home.dataset("")
-    there = [
-        path.name
-        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
-        if (path / "corpus.json").is_file()
-    ]
+    there = prepared_in(home.dataset(""))
     rows = []
     for name, corpus in known.items():
         said = corpus.summary
@@ -147,6 +143,7 @@ def examine(home: Home) -> dict[str, Any]:
         "mmx": __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {row.name: {"missing": list(row.missing), "install": row.install} for row in list_extras()},
         "plugins": as_documents(list_plugins()),
         "device": str(device),
         "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,

@@ -26,7 +26,7 @@ from mmx.store.one_writer import one_writer
 from mmx.store.second_look import SecondLooks
 from mmx.workflows.embedded import read_by_run
 from mmx.workflows.galleries import SECOND_LOOK, gallery_folder
-from mmx.workflows.gallery_place import index_folder
+from mmx.workflows.gallery_place import index_folder, photo_folder
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 
@@ -98,7 +98,8 @@ def photos_of_folder(
     matcher: Matcher, settings: SearchSettings, index: GalleryIndex, reporter: Reporter
 ) -> LookedPictures:
     """The photos of a folder, known by their content."""
-    looks = SecondLooks(index_folder(settings.home, index.source, matcher.fingerprint) / SECOND_LOOK)
+    place = index_folder(settings.home, photo_folder(index.source), matcher.fingerprint)
+    looks = SecondLooks(place / SECOND_LOOK)
     if settings.folder is not None and isinstance(index, LocalIndex):
         # The folder's own index says what is there; a copy of it may be older.
         looks.remove_others(set() if settings.rebuild else {entry.digest for entry in index.gallery.entries})

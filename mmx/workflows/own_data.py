@@ -18,6 +18,7 @@ from mmx.workflows.class_folders import read_class_folders
 from mmx.workflows.drawn_splits import read_shares, with_splits
 from mmx.workflows.own_columns import PICTURE_FOLDERS, SPLIT_WORDS, UNPACKED, Gatherer, find_columns
 from mmx.workflows.own_posts import about_posts, read_own_posts
+from mmx.workflows.unnamed_pictures import said_of_unnamed
 
 HUB = "hub:"
 PATHS = ("relative", "names")
@@ -164,12 +165,13 @@ def _from_tables(
         reading = read_own_posts([(source.split, source.rows) for source in sources], folder)
     else:
         reading = _gather(sources, options, workplace, reporter)
-    return replace(
+    reading = replace(
         reading,
         image_root=_image_root(reading, folder, options["images"]),
-        remarks=(*remarks, *reading.remarks),
         rejects=[*rejects, *reading.rejects],
     )
+    unnamed = said_of_unnamed(reading, list(reading.records))
+    return replace(reading, remarks=(*remarks, *reading.remarks, *unnamed))
 
 
 def _peeked(name: str, split: str | None, rows: Rows) -> Source:

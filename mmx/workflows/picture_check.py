@@ -55,9 +55,11 @@ def check_pictures(
     """
     kept: list[Record] = []
     facts: dict[str, PictureFacts] = {}
-    with reporter.progress("checking pictures", len(records), "images") as bar:
+    total = sum(record.image is not None for record in records)
+    with reporter.progress("checking pictures", total, "images") as bar:
         for record, found in _inspect_all(records, root, workers):
-            bar.advance()
+            if found is not None:
+                bar.advance()
             if isinstance(found, PictureFacts):
                 facts[record.id] = found
             elif found is not None and optional:

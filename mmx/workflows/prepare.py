@@ -1,5 +1,6 @@
 """prepare: from an official layout, or one's own files, to a checked manifest."""
 
+import math
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from mmx.core.record import SPLITS, Record
 from mmx.core.reporter import Reporter
 from mmx.store.atomic import TEMPORARY_PREFIX, disk_errors
 from mmx.store.manifest import fingerprint, write_manifest
+from mmx.workflows.after_prepare import next_step
 from mmx.workflows.concepts import asked_concepts, find_concepts, store_concepts
 from mmx.workflows.findings import KEPT, REFUSED, Finding, Findings, Reject
 from mmx.workflows.picture_check import CheckedPictures, check_pictures, unite_twins
@@ -54,6 +56,8 @@ class PrepareResult:
     remarks: tuple[str, ...]
     seconds: float
     dry_run: bool
+    next: str
+    """The command that goes on from here; empty where that cannot be told."""
 
     def counts(self) -> dict[str, dict[str, int]]:
         """What each split holds, by name of what is counted."""
@@ -94,7 +98,12 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
             pictures = _check(reading, settings, findings, reporter, most_bad)
         records = {split: [row for row in pictures.records if row.split == split] for split in SPLITS}
         concepts, said = find_concepts(name, records["train"], asked, reporter)
-        remarks = (*reading.remarks, *_remarks_on_splits(records), *said)
+        remarks = (
+            *reading.remarks,
+            *_remarks_on_posts(reading, pictures),
+            *_remarks_on_splits(records),
+            *said,
+        )
         result = PrepareResult(
             name=name,
             folder=folder,
@@ -107,6 +116,7 @@ def prepare(settings: PrepareSettings, reporter: Reporter) -> PrepareResult:
             remarks=remarks,
             seconds=round(time.monotonic() - started, 3),
             dry_run=settings.dry_run,
+            next="" if settings.dry_run else next_step(name, pictures.records, bool(pictures.facts)),
         )
         if not settings.dry_run:
             with disk_errors(folder):
@@ -175,16 +185,19 @@ def _refuse_leaks(pictures: CheckedPictures, settings: PrepareSettings, findings
 def _refuse_bad(pictures: CheckedPictures, findings: Findings, most_bad: float) -> None:
     kept = len(pictures.records)
     captions = sum(len(record.captions) for record in pictures.records)
-    for what, bad, good in (
+    counts = (
         ("records", findings.rejected("record"), kept),
         ("rows and captions", findings.rejected("row", "caption"), captions or kept),
-    ):
+    )
+    enough = math.ceil(100 * max(bad / max(1, bad + good) for _, bad, good in counts))
+    for what, bad, good in counts:
         share = bad / max(1, bad + good)
         if share > most_bad or (bad and not kept):
             listed = _summary([finding for finding in findings.listed() if finding.done != KEPT])
+            otherwise = f", or leave them out with --max-bad {enough}%" if kept else ""
             raise DataError(
                 f"{bad} of {bad + good} {what} ({share:.1%}) are bad; --max-bad allows {most_bad:.1%}. "
-                f"{listed}. "
+                f"{listed}. Mend them{otherwise}. "
                 "List them all with: --dry-run --max-bad 100% --json"
             )
     if not kept:
@@ -198,6 +211,13 @@ def _summary(found: Sequence[Finding]) -> str:
     ]
     more = [f"and {len(found) - MOST_TOLD} other kinds"] if len(found) > MOST_TOLD else []
     return "; ".join(told + more)
+
+
+def _remarks_on_posts(reading: Reading, pictures: CheckedPictures) -> list[str]:
+    """How many have a picture, where not all need one."""
+    if not reading.pictures_optional:
+        return []
+    return [f"{len(pictures.facts):,} of {len(pictures.records):,} posts have a picture"]
 
 
 def _remarks_on_splits(records: Mapping[str, Sequence[Record]]) -> list[str]:

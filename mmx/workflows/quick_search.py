@@ -17,15 +17,16 @@ from mmx.core.reporter import Reporter
 from mmx.encoders.onnx_session import installed
 from mmx.encoders.onnx_text import OnnxText
 from mmx.search.one_query import nearest_of_one
-from mmx.search.photos import find_photos
+from mmx.search.photos import check_folder, find_photos
 from mmx.search.query import combine
 from mmx.search.unchanged import unchanged
 from mmx.store.gallery_arrays import GalleryArrays
 from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.store.onnx_towers import OnnxTowers
 from mmx.store.run_record import RunRecord, run_path
+from mmx.store.shipped import results_place
 from mmx.workflows.chosen_run import choose_run
-from mmx.workflows.gallery_place import GALLERY, dataset_folder, index_folder, own_galleries
+from mmx.workflows.gallery_place import GALLERY, dataset_folder, index_folder, own_galleries, photo_folder
 from mmx.workflows.onnx_place import towers_place
 from mmx.workflows.photo_faults import tell_of_faults
 from mmx.workflows.search_result import Hit, SearchResult
@@ -60,12 +61,15 @@ def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[
 
     Raises:
         UsageError: when the words do not fit together, or onnx was asked for and cannot answer.
+        DataError: when the folder of photos is not there.
         ArtifactError: when there is nothing to search with.
         MissingExtraError: when onnx was asked for and is not installed.
     """
     for settings in queries:
         check(settings)
     first = queries[0]
+    if first.folder is not None and first.refresh:
+        check_folder(first.folder.expanduser())
     if first.engine == "torch" or (first.engine == "auto" and not installed()):
         return None
     try:
@@ -146,7 +150,7 @@ def _galleries(
 def _of_folder(
     settings: SearchSettings, folder: Path, run: RunRecord, fingerprint: str, reporter: Reporter
 ) -> _Ready:
-    folder = folder.expanduser().absolute()
+    folder = photo_folder(folder)
     path = index_folder(settings.home, folder, fingerprint) / GALLERY
     gallery = GalleryArrays.open(path, fingerprint)
     if gallery is None or gallery.header["kind"] != EXACT:
@@ -170,7 +174,11 @@ def _of_dataset(settings: SearchSettings, run: RunRecord, fingerprint: str) -> l
 
     manifest = Manifest.open(settings.home.dataset(settings.dataset or run.facts["dataset"]))
     own = manifest.name == run.facts["dataset"]
-    place = own_galleries(run.path) if own else dataset_folder(settings.home, manifest.name, fingerprint)
+    place = (
+        own_galleries(results_place(run.path, settings.home))
+        if own
+        else dataset_folder(settings.home, manifest.name, fingerprint)
+    )
     splits = manifest.splits if settings.split is None else [settings.split]
     found = []
     for split in splits:

@@ -9,6 +9,7 @@ from mmx.core.record import have_identities
 from mmx.core.reporter import Reporter
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
+from mmx.store.shipped import results_place
 from mmx.workflows.embedded import Embedded, embed_model, embed_run
 from mmx.workflows.evaluate_settings import EvaluateSettings
 from mmx.workflows.rank_files import ONE_STAGE, RankTable, load_ranks, save_ranks
@@ -80,13 +81,14 @@ def kept_ranks(
         "split": settings.split,
         "second_stage": f"top {parse_top(settings.rerank_top)}",
     }
-    found, whole_lists = load_ranks(run.path, wanted), have_identities(manifest.split(settings.split))
+    place = results_place(run.path, settings.home)
+    found, whole_lists = load_ranks(place, wanted), have_identities(manifest.split(settings.split))
     if found is not None and (found.ranks.lists is not None) == whole_lists:
         return found
     plain = replace(settings, k_reciprocal=False, complete_labels=False)
-    with run.locked():
+    with run.locked(place):
         embedded = embed(run, manifest, plain, device, reporter)
         headline = headline_of(rows_of(embedded, plain, None, reporter))
         found = embedded.table(headline.ranks, second_stage_of(embedded, plain))
-        save_ranks(run.path, found)
+        save_ranks(place, found)
     return found

@@ -12,13 +12,14 @@ from typing import Any
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import Reporter
 from mmx.search.gallery_index import GalleryIndex
+from mmx.search.photos import check_folder
 from mmx.search.query import parse_query
 from mmx.store.entries import Entry
 from mmx.store.image_paths import IMAGE_SUFFIXES
 from mmx.store.images import ImageError, check_pixels, load_image
 from mmx.workflows.evidence_files import Pair
 from mmx.workflows.explain import check_explains, explain_pairs
-from mmx.workflows.gallery_place import GALLERY, index_folder
+from mmx.workflows.gallery_place import GALLERY, index_folder, photo_folder
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search import ask
 from mmx.workflows.search_result import SearchResult
@@ -58,6 +59,8 @@ class Service:
         Raises:
             UsageError, DataError, ArtifactError: as a search does.
         """
+        if settings.folder is not None and settings.refresh:
+            check_folder(settings.folder.expanduser())
         self._settings, self._reporter = settings, reporter
         self._lock = threading.Lock()
         self.matcher: Matcher = open_searcher(settings, reporter)
@@ -212,7 +215,7 @@ class Service:
         """What changes when another process writes the index of the folder."""
         if self._settings.folder is None:
             return None
-        folder = self._settings.folder.expanduser().absolute()
+        folder = photo_folder(self._settings.folder)
         path = index_folder(self._settings.home, folder, self.matcher.fingerprint) / GALLERY
         try:
             status = path.stat()

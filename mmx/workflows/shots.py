@@ -33,6 +33,8 @@ class Drawn:
     """Classes with fewer training pictures than shots, and how many they have."""
     short_val: int
     """How many classes have fewer validation shots than min(shots, 4)."""
+    without_val: tuple[str, ...] = ()
+    """Names of the classes that have none."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ class ShotSource:
         short = {self.class_names[label]: count for label, count in counts.items() if count < shots}
         seen = Counter(self.classes(val))
         short_val = sum(seen[label] < min(shots, MOST_VAL) for label in counts)
-        return Drawn(tuple(train), tuple(val), source, short, short_val)
+        without_val = tuple(self.class_names[label] for label in counts if not seen[label])
+        return Drawn(tuple(train), tuple(val), source, short, short_val, without_val)
 
     def _indexed(self, shots: int, seed: int) -> tuple[list[Place], list[Place], str]:
         path = present(self.index)

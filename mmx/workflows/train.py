@@ -32,6 +32,7 @@ from mmx.workflows.assemble import Assembly, assemble
 from mmx.workflows.circumstances import note_resumed
 from mmx.workflows.method_settings import ResolvedMethod, resolve_method
 from mmx.workflows.opened_run import method_of
+from mmx.workflows.small_val import said_of_small_val
 from mmx.workflows.train_classifier import train_classifier
 from mmx.workflows.train_settings import TrainSettings, read_options
 from mmx.workflows.validation import validation_of
@@ -189,6 +190,9 @@ def _train(
     )
     if processes.first:
         draw_curves(run.log, run.path / CURVES)
+        note = said_of_small_val(task, assembly.manifest.name, assembly.manifest.split("val"), run.path)
+        if note:
+            reporter.info(note)
     return result
 
 

@@ -44,6 +44,7 @@ def test_the_table_gives_value_interval_and_definitions(mmx, trained: Home) -> N
     assert "Ties count against" in out and "percentile bootstrap" in out
     assert "random weights" in out
     assert "embedding images" in err and "embedding" not in out
+    assert "next: mmx search" in err and f"--run {trained.runs / 'first'}" in err
 
 
 def test_compare_shows_both_values_the_difference_and_p(mmx, trained: Home) -> None:

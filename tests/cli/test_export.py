@@ -21,7 +21,9 @@ def test_it_prints_how_near_each_side_is_to_torch_and_how_large_all_is(
     code, out, err = typed(monkeypatch, capsys, *asked, "--out", str(tmp_path / "a"))
     assert code == 0 and "comparing it with torch on captions of 'drawn' val" in err
     assert "'clip' beside torch" in out and "captions of 'drawn' val" in out
-    assert f"MB in {tmp_path / 'a'}" in out
+    assert f"MB in {tmp_path / 'a'}" in out and "next:" not in err
+    code, _, err = typed(monkeypatch, capsys, *asked)
+    assert code == 0 and 'next: mmx search "a dog on the grass" --in PHOTOS --run clip' in err
     code, out, _ = typed(monkeypatch, capsys, *asked, "--json", "--out", str(tmp_path / "a"))
     said = json.loads(out)
     assert code == 0 and said["sides"]["image"]["deviation"] < 1e-4 and said["left_out"] == {}

@@ -190,6 +190,15 @@ def test_training_the_method_goes_the_same_way(mmx, tmp_path: Path) -> None:
     assert code == 2 and "leave out --workers" in err
 
 
+def test_where_validation_shots_take_all_of_val_training_reports_test(mmx, tmp_path: Path) -> None:
+    photos, out = write_photos(tmp_path / "photos", {"train": 2, "val": 1, "test": 1}), tmp_path / "run"
+    assert mmx("prepare", "colours", "--raw", photos)[0] == 0
+
+    train = ("train", "dynamic-gating", "--dataset", "colours", "--preset", "tiny", "--device", "cpu")
+    assert mmx(*train, "--out", out)[0] == 0
+    assert json.loads((out / "fewshot.json").read_text())["split"] == "test"
+
+
 def test_a_run_on_features_alone_labels_no_photo_and_says_why(mmx, published, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert mmx("fewshot", "pets", "--shots", "4", *QUICK, "--out", out)[0] == 0
@@ -250,6 +259,23 @@ def test_fewer_photos_than_shots_give_what_they_have_and_say_so(mmx, tmp_path: P
     assert code == 0
     assert "3 classes have fewer than 8 training pictures and give all they have (the fewest: '" in err
     assert "3 classes have fewer than 4 validation pictures for 8 shots: choices hang on 6" in err
+
+
+def test_classes_without_a_validation_photo_are_named_with_what_to_do(mmx, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", {"train": 2, "val": 2, "test": 2})
+    shutil.rmtree(photos / "val" / "green")
+    assert mmx("prepare", "colours", "--raw", photos)[0] == 0
+
+    code, _, err = mmx("fewshot", "colours", "--shots", "2", "--encoder", "random", *QUICK)
+
+    assert code == 0 and "1 class has no validation picture ('green')" in err
+    assert "which classifier is kept means little" in err and "--set shares=60/20/20" in err
+
+
+def test_a_misspelt_dataset_gets_the_nearest_prepared_one(mmx, published) -> None:
+    code, _, err = mmx("fewshot", "pet")
+
+    assert code == 4 and "'pet' is not prepared. Did you mean 'pets'? Prepared are: pets." in err
 
 
 def test_a_class_without_a_photo_to_learn_from_ends_with_its_name(mmx, tmp_path: Path) -> None:

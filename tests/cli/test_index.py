@@ -1,6 +1,8 @@
 """mmx index: the words on the screen, the exit codes, and documents for programs."""
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 from PIL import Image
 
 from mmx.core.home import Home
+from mmx.store.index import Gallery
+from mmx.workflows.gallery_place import index_folder
 from tests.typed import typed
 
 Run = Callable[..., tuple[int, str, str]]
@@ -66,7 +70,7 @@ def test_damage_is_told_with_the_way_to_mend_it(run: Run, photos: str, home: Hom
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("add", "absent", *MODEL), 3, "is not a folder"),
+        (("add", "absent", *MODEL), 3, "does not exist"),
         (("add", ".", "../x.png", *MODEL), 2, "does not lie in"),
         (("add", ".", "--kind", "ivf", *MODEL), 2, "exact, pq, hnsw"),
         (("add", ".", "--run", "r", *MODEL), 2, "two ways to encode"),
@@ -85,3 +89,59 @@ def test_each_mistake_has_its_words_and_its_code(
     left, out, err = run("index", *words)
     assert (left, out) == (code, "")
     assert message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("folder", "photo"),
+    [
+        ("../photos", "one.png"),
+        ("../photos/", "../photos/one.png"),
+        ("../link", "../link/one.png"),
+        ("./../photos", "./one.png"),
+    ],
+)
+def test_every_verb_takes_every_spelling_of_a_folder(
+    run: Run, photos: str, home: Home, monkeypatch: pytest.MonkeyPatch, folder: str, photo: str
+) -> None:
+    root = Path(photos)
+    root.with_name("link").symlink_to(root)
+    root.with_name("work").mkdir()
+    monkeypatch.chdir(root.with_name("work"))
+    run("index", "add", photos, *MODEL)
+    (removed,) = json.loads(run("index", "remove", folder, photo, "--json")[1])["indexes"]
+    assert (removed["folder"], removed["removed"], removed["pictures"]) == (photos, 1, 2)
+    for verb in ("info", "verify", "refresh"):
+        code, out, _ = run("index", verb, folder, "--json")
+        assert code == 0 and json.loads(out)["indexes"][0]["folder"] == photos
+    assert len(list(home.indexes.iterdir())) == 1
+
+
+@pytest.mark.parametrize("before", ["photos", "work/../photos", "link"])
+def test_an_index_kept_under_another_spelling_is_found_and_nothing_is_encoded_again(
+    run: Run, photos: str, home: Home, before: str
+) -> None:
+    root = Path(photos)
+    root.with_name("link").symlink_to(root)
+    root.with_name("work").mkdir()
+    run("index", "add", photos, *MODEL)
+    (kept,) = home.indexes.glob("*/gallery.safetensors")
+    old = f"{root.parent}/{before}"
+    gallery = Gallery.open(kept)
+    place = index_folder(home, old, gallery.fingerprint)
+    shutil.rmtree(kept.parent)
+    dataclasses.replace(gallery, source=old).save(place / kept.name)
+
+    assert json.loads(run("index", "info", photos, "--json")[1])["indexes"][0]["pictures"] == 3
+    (change,) = json.loads(run("index", "refresh", photos, "--json")[1])["indexes"]
+    assert (change["folder"], change["encoded"], change["kept"]) == (photos, 0, 4)
+    assert [path.parent for path in home.indexes.glob("*/gallery.safetensors")] == [kept.parent]
+    assert len(list(home.indexes.iterdir())) == 1
+
+
+def test_few_photos_stay_exact_and_only_a_refresh_says_so(run: Run, photos: str) -> None:
+    run("index", "add", photos, *MODEL)
+    for words in (("--kind", "pq"), ()):
+        assert "exact while it has fewer than 1,000" in run("index", "refresh", photos, *words)[2]
+    code, _, err = run("search", "red", "--in", photos, *MODEL, "--paths")
+    assert code == 0 and "exact while" not in err
+    assert "exact" not in run("search", "red", "--in", photos, *MODEL, "--paths", "--no-refresh")[2]

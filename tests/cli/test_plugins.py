@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from PIL import Image
 
 from mmx.cli.app import main
 from mmx.core.home import Home
+from mmx.workflows import listings
+from mmx.workflows.extras import ExtraRow
+from mmx.workflows.listings import RunRow
 from tests.plugin_package import write_plugin, write_project
 from tests.small_corpus import make_corpus
 
@@ -136,6 +140,29 @@ def test_the_doctor_names_what_is_wrong(
     assert _run(monkeypatch, "doctor") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "mmx.corpora: drawn" in shown and "pip uninstall torn-paper" in shown
+
+
+def test_the_doctor_says_of_each_extra_whether_it_is_there_or_how_to_get_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rows = [ExtraRow("lora", ()), ExtraRow("ray", ("ray",))]
+    monkeypatch.setattr(listings, "list_extras", lambda: rows)
+
+    assert _run(monkeypatch, "doctor") == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "extra lora installed" in shown
+    assert "extra ray not installed (ray): pip install 'mmx[ray]'" in shown
+
+
+def test_the_date_of_a_run_is_shown_to_the_minute(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    row = RunRow("a", "b", "c", "2026-11-21T22:57:01.123456+00:00", {}, "")
+    monkeypatch.setattr(listings, "list_trained", lambda _: [row])
+
+    assert _run(monkeypatch, "runs") == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"2026-11-2[12] \d\d:\d\d ", shown) and ":01" not in shown
 
 
 @pytest.mark.parametrize(

@@ -39,16 +39,18 @@ def test_the_table_counts_each_split_and_says_where_it_was_written(mmx, home: Ho
     assert "images" in out and "captions" in out and "classes" not in out
     assert all(word in out for word in ("train", "16", "80", "val", "test"))
     assert f"written to {home.dataset('toy')}" in out
+    assert err.rstrip().endswith("next: mmx train attention-clip --dataset toy --preset offline")
     assert "checking pictures: 20 images in" in err
     assert "concepts, all that there are, from 80 training captions: " in " ".join(out.split())
 
 
 def test_json_is_one_document_and_nothing_else(mmx) -> None:
-    code, out, _ = mmx("prepare", "toy", *SMALL, "--json")
+    code, out, err = mmx("prepare", "toy", *SMALL, "--json")
     document = json.loads(out)
 
     assert (code, document["schema"]) == (0, "mmx.prepare/1")
     assert document["splits"]["train"] == {"images": 16, "captions": 80, "classes": 0, "identities": 0}
+    assert "next:" not in err
     assert document["rejects"] == [] and len(document["fingerprint"]) == 32
 
 
@@ -65,6 +67,7 @@ def test_too_many_bad_rows_exit_3(mmx, raw: Path) -> None:
 
     assert (code, out) == (3, "")
     assert "mmx: 1 of 13 records (7.7%) are bad; --max-bad allows 1.0%. picture missing: 1" in err
+    assert "Mend them, or leave them out with --max-bad 8%. List them all with: --dry-run" in err
 
 
 def test_a_dry_run_says_that_nothing_was_written(mmx, raw: Path, home: Home) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -219,3 +220,45 @@ def test_a_run_without_a_second_stage_is_not_asked_for_one(run: Run, two_stages:
     code, _, err = run("green thing", *two_stages, "--run", "first", "--rerank-top", "5")
 
     assert code == 2 and "'first' has no second stage that has a say. Leave out --rerank-top 5." in err
+
+
+def test_words_without_quotes_are_told_to_be_queries_of_their_own(run: Run, photos: Path) -> None:
+    said = "searching for 3 queries, one a word; for one sentence quote it: mmx search "
+    quiet = ("--in", str(photos), *MODEL, "--json")
+    code, out, err = run("a", "red", "thing", *quiet)
+    assert code == 0 and json.loads(out) and f'{said}"a red thing"' in " ".join(err.split())
+    for queries in (("a red thing",), ("red",), ("red", "a blue thing"), ("red", "2:blue")):
+        assert "one a word" not in run(*queries, *quiet)[2]
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_loaded(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("mmx.workflows.search.open_searcher", never)
+    code, out, err = run("red", "--in", str(photos.parent / "photo"), *MODEL)
+    told = " ".join(err.split())
+    assert (code, out) == (3, "")
+    assert "photo' does not exist" in told and f"Did you mean '{photos}'?" in told
+    assert "is not a folder" in run("red", "--in", str(photos / "one.png"), *MODEL)[2]
+
+
+@pytest.mark.parametrize("spelling", ["../photos", "../photos/", "./../work/../photos", "../link"])
+def test_a_folder_has_one_index_however_it_is_typed(
+    run: Run, photos: Path, home: Home, spelling: str
+) -> None:
+    (photos.parent / "link").symlink_to(photos)
+    run("red", "--in", str(photos), *MODEL, "--json")
+    code, out, err = run("red", "--in", spelling, *MODEL, "--json")
+    assert code == 0 and "new or changed" not in err
+    assert len(list(home.indexes.iterdir())) == 1
+    assert all(Path(hit["path"]).parent == photos for hit in json.loads(out)["hits"])
+
+
+def test_the_condition_shown_after_a_mistake_can_be_typed(run: Run, photos: Path) -> None:
+    code, _, err = run("red", "--in", str(photos), *MODEL, "--json", "--where", "nothing = 1")
+    assert code == 2 and "split" not in err
+    (shown,) = re.findall(r'Write for example: "(.+)"', " ".join(err.split()))
+    assert run("red", "--in", str(photos), *MODEL, "--json", "--where", shown)[0] == 0

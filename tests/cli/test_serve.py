@@ -28,4 +28,4 @@ def test_what_cannot_be_served_says_why(
     code, _, err = typed(
         monkeypatch, capsys, "serve", "--port", "0", "--in", "nowhere", "--model", "random:clip"
     )
-    assert code == 3 and "nowhere' is not a folder" in err
+    assert code == 3 and "nowhere' does not exist" in err

@@ -33,6 +33,8 @@ def test_training_ends_with_a_table_and_the_next_command(
     assert "val rsum" in out and "best epoch" in out
     assert f"next: mmx evaluate {tmp_path / 'run'}" in out
     assert "all epoch 1/1: loss" in err
+    assert "note: val has 2 pictures, so that these numbers say little: one of them is 50.0 points" in err
+    assert f"mmx compare offline-flickr8k {tmp_path / 'run'} --dataset toy --split val" in err
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["set_by"]["epochs"] == "--epochs"
 
 

@@ -37,5 +37,13 @@ def test_a_split_without_a_share_stays_empty() -> None:
     assert Counter(seeded_split(NAMES, 0, shares).values()) == {"train": 100, "test": 100}
 
 
+@pytest.mark.parametrize("size", range(1, 9))
+def test_small_shares_of_train_never_leave_it_empty(size: int) -> None:
+    given = Counter(seeded_split(NAMES[:size], 0, {"train": 0.1, "val": 0.45, "test": 0.45}).values())
+
+    assert given["train"] >= 1 and given.total() == size
+    assert size < 3 or len(given) == 3
+
+
 def test_the_order_holds_every_name_once() -> None:
     assert sorted(seeded_order([*NAMES, *NAMES], 5)) == sorted(NAMES)

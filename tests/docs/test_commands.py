@@ -44,7 +44,7 @@ NOT_HERE = {
     r"^mmx serve\b": "it serves until it is stopped; tests/cli/test_serve.py does both",
     r"--engine ray": "Ray's processes; tests/engine/test_ray_shards.py",
     r"--shard 0/2": "the half that another machine would make; tests/cli/test_extract.py",
-    r"--kind pq": "some hundred photos at least; tests/workflows/test_index.py",
+    r"--kind pq": "1,000 photos at least; tests/workflows/test_index.py",
     r"^mmx prepare vectors --raw metadata.csv": "vectors made elsewhere; tests/workflows/test_extract.py",
     r"^(make|pip install) ": "an environment of its own; the suite itself runs in what they make",
     r"^(torchrun|accelerate launch) ": "several processes; tests/engine/test_processes.py",

@@ -19,13 +19,14 @@ from mmx.engine.rows import join_rows
 from mmx.store.tensors import TensorFile, save_tensors
 from tests.methods.doubles import RECORDS, build, count_assets, make_batch, pad, settings_of, take
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "sixth_method"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def every_method() -> dict[str, Method]:
-    """The methods of the package, and the example that lives outside it."""
+    """The methods of the package, and the examples that live outside it."""
+    outside = [str(EXAMPLES / name) for name in ("sixth_method", "late_interaction")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmx.methods, "__path__", [*mmx.methods.__path__, str(EXAMPLE)])
+        patch.setattr(mmx.methods, "__path__", [*mmx.methods.__path__, *outside])
         found = {name: find_method(name) for name in names("mmx.methods")}
     # a few-shot classifier is none of these: its own laws are in tests/heads
     return {name: method for name, method in found.items() if isinstance(method, Method)}

@@ -88,6 +88,27 @@ def test_an_absent_manifest_names_the_command_that_makes_it(tmp_path: Path) -> N
         Manifest.open(tmp_path / "gone")
 
 
+def test_a_misspelt_name_gets_the_nearest_prepared_one_and_all_there_are(tmp_path: Path) -> None:
+    for name in ("holidays", "pets"):
+        write_manifest(tmp_path / name, name, tmp_path, RECORDS)
+
+    with pytest.raises(ArtifactError) as raised:
+        Manifest.open(tmp_path / "holiday")
+
+    assert str(raised.value) == (
+        f"there is no prepared dataset 'holiday' in '{tmp_path}'. Did you mean 'holidays'? Prepared are: "
+        "holidays, pets. Make it with: mmx prepare holiday --raw FOLDER"
+    )
+
+
+@pytest.mark.parametrize(("name", "command"), [("toy", "toy"), ("flickr8k", "flickr8k --raw FOLDER")])
+def test_a_known_corpus_is_made_as_it_is_made(tmp_path: Path, name: str, command: str) -> None:
+    with pytest.raises(ArtifactError) as raised:
+        Manifest.open(tmp_path / name)
+
+    assert str(raised.value).endswith(f"Prepared are: none. Make it with: mmx prepare {command}")
+
+
 def test_a_manifest_without_corpus_json_is_not_complete(folder: Path) -> None:
     (folder / "corpus.json").unlink()
 

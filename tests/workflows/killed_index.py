@@ -22,7 +22,8 @@ from mmx.search import refresh as refreshing
 from mmx.store.entries import Entries
 from mmx.store.index import Gallery
 from mmx.workflows import index, searcher
-from mmx.workflows.galleries import GALLERY, folder_index, index_folder
+from mmx.workflows.galleries import GALLERY, folder_index
+from mmx.workflows.gallery_place import index_folder
 from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import verify
 from tests.workflows.stub_matcher import COLOURS, StubMatcher

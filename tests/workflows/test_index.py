@@ -21,7 +21,8 @@ from mmx.search.approximate import LEAST_ROWS
 from mmx.store.index import Gallery
 from mmx.workflows import index as workflow
 from mmx.workflows import index_removal, searcher
-from mmx.workflows.galleries import GALLERY, folder_index, index_folder
+from mmx.workflows.galleries import GALLERY, folder_index
+from mmx.workflows.gallery_place import index_folder
 from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import info, verify
 from mmx.workflows.search_settings import SearchSettings

@@ -66,7 +66,7 @@ def test_a_photo_is_read_in_the_view_of_each_tower_as_its_split_is(
 
     read = opened(uses).read_image(path)
 
-    found = {name: value for name, value in vars(read).items() if value is not None}
+    found = read.filled()
     assert set(found) == set(stored) == {"pixels", *FIELDS, "region_mask"}
     for name, value in found.items():
         torch.testing.assert_close(value.float(), stored[name].float(), atol=3e-3, rtol=3e-3)

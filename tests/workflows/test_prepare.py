@@ -7,6 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +39,26 @@ def picture(path: Path, seed: int) -> None:
 def run(name: str, raw: Path | str | None = None, **settings: object) -> PrepareResult:
     given = None if raw is None else str(raw)
     return prepare(PrepareSettings(name, raw=given, workers=2, **settings), SilentReporter())
+
+
+class Listener(SilentReporter):
+    """Keeps what each bar was to count, and what it counted."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, tuple[float | None, float]] = {}
+
+    @contextmanager
+    def progress(self, title: str, total: float | None, unit: str, done: int = 0) -> Iterator["Listener"]:
+        self._title = title
+        self.bars[title] = (total, 0)
+        yield self
+
+    def advance(self, amount: float = 1) -> None:
+        total, counted = self.bars[self._title]
+        self.bars[self._title] = (total, counted + amount)
+
+    def note(self, text: str) -> None:
+        """Not kept."""
 
 
 def found(result: PrepareResult) -> dict[str, int]:
@@ -345,6 +368,128 @@ def test_a_folder_for_each_class_gives_labels_in_the_order_of_names(tmp_path: Pa
 
     assert result.class_names == ("ant", "zebra")
     assert all(record.image.startswith(result.class_names[record.label]) for record in records)
+
+
+def splits_by_class(manifest: Manifest) -> dict[str, Counter]:
+    counts: dict[str, Counter] = {name: Counter() for name in manifest.class_names}
+    for split in manifest.splits:
+        for record in manifest.split(split):
+            counts[manifest.class_names[record.label]][split] += 1
+    return counts
+
+
+def album(folder: Path, classes: int = 5, pictures: int = 24) -> Path:
+    for number in range(classes * pictures):
+        picture(folder / f"class {number % classes}" / f"{number}.png", number)
+    return folder
+
+
+def test_a_drawn_split_gives_each_class_its_shares(tmp_path: Path, home: Home) -> None:
+    result = run("mine", album(tmp_path / "album"))
+    counts = splits_by_class(Manifest.open(home.dataset("mine")))
+
+    assert counts == {f"class {n}": Counter(train=20, val=2, test=2) for n in range(5)}
+    assert any("by image, each class by itself, with seed 0" in remark for remark in result.remarks)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "wanted"), [(1, (1, 0, 0)), (2, (2, 0, 0)), (3, (1, 1, 1)), (4, (2, 1, 1))]
+)
+def test_a_class_of_three_pictures_has_one_in_each_split(
+    tmp_path: Path, home: Home, pictures: int, wanted: tuple[int, ...]
+) -> None:
+    run("mine", album(tmp_path / "album", 4, pictures))
+    counts = splits_by_class(Manifest.open(home.dataset("mine")))
+
+    assert {tuple(row[split] for split in ("train", "val", "test")) for row in counts.values()} == {wanted}
+
+
+def test_another_seed_draws_other_pictures_of_each_class_and_the_same_seed_the_same(
+    tmp_path: Path, home: Home
+) -> None:
+    folder = album(tmp_path / "album", 2, 12)
+
+    first, again, other = (run("mine", folder, seed=seed).fingerprint for seed in (0, 0, 1))
+
+    assert first == again != other
+
+
+def test_copies_of_a_picture_stay_in_one_split_of_a_class(tmp_path: Path, home: Home) -> None:
+    folder = album(tmp_path / "album", 2, 12)
+    for number in range(0, 24, 2):
+        shutil.copy(folder / "class 0" / f"{number}.png", folder / "class 0" / f"copy of {number}.png")
+
+    result = run("mine", folder)
+    manifest = Manifest.open(home.dataset("mine"))
+    split_of = {row.id: split for split in manifest.splits for row in manifest.split(split)}
+
+    assert all(
+        split_of[f"class 0/{number}.png"] == split_of[f"class 0/copy of {number}.png"]
+        for number in range(0, 24, 2)
+    )
+    assert "the same picture in two splits" not in found(result)
+
+
+def test_pictures_without_a_caption_are_counted_and_are_no_bad_records(raw: Path) -> None:
+    for number in range(100, 104):
+        picture(raw / f"{number}.png", number)
+    (raw / ".hidden.png").write_bytes(b"")
+
+    result = run("mine", raw)
+
+    assert "4 pictures of the folder have no caption and are left out" in result.remarks
+    assert result.rejects == [] and result.counts()["train"]["images"] == 6
+
+
+def test_where_every_picture_has_its_row_none_is_said_to_be_left_out(raw: Path) -> None:
+    assert not any("are left out" in remark for remark in run("mine", raw).remarks)
+
+
+@pytest.mark.parametrize("words", ["caption", "sentiment"])
+def test_pictures_in_a_folder_beside_the_table_are_counted_too(tmp_path: Path, words: str) -> None:
+    for number in range(6):
+        picture(tmp_path / "raw" / "images" / f"{number}.png", number)
+    more = {"sentiment": "positive"} if words == "sentiment" else {}
+    rows = [{"image": f"{number}.png", "caption": f"a dog {number}", **more} for number in range(4)]
+    images = [{**row, "image": f"images/{row['image']}"} for row in rows] if more else rows
+    write_rows(tmp_path / "raw", images)
+
+    remarks = run("mine", tmp_path / "raw").remarks
+
+    lacks = "belong to no post" if more else "have no caption"
+    assert f"2 pictures of the folder {lacks} and are left out" in remarks
+
+
+def test_the_next_command_fits_what_was_prepared(raw: Path, tmp_path: Path) -> None:
+    assert run("mine", raw).next == "mmx train attention-clip --dataset mine --preset offline"
+    assert run("animals", album(tmp_path / "album", 2, 3)).next == "mmx fewshot animals --shots 4,16"
+    rows = [{"text": f"words {number}", "sentiment": "positive", "split": "train"} for number in range(3)]
+    write_rows(tmp_path / "posts", rows)
+    assert run("posts", tmp_path / "posts").next == "mmx train muse --dataset posts"
+    assert run("mine", raw, dry_run=True).next == ""
+
+
+def test_of_posts_those_with_a_picture_are_counted(tmp_path: Path) -> None:
+    picture(tmp_path / "posts" / "0.png", 0)
+    rows = [{"text": f"words {number}", "sentiment": "positive", "image": image, "split": "train"}
+            for number, image in enumerate(["0.png", "gone.png", None, None])]  # fmt: skip
+    write_rows(tmp_path / "posts", rows)
+    listener = Listener()
+
+    result = prepare(PrepareSettings("posts", raw=str(tmp_path / "posts"), workers=1), listener)
+
+    assert "1 of 4 posts have a picture" in result.remarks
+    assert listener.bars["checking pictures"] == (2, 2)
+
+
+def test_the_share_that_would_be_enough_is_said(raw: Path) -> None:
+    add(raw, image="gone.png")
+
+    with pytest.raises(
+        DataError, match=r"1 of 11 records \(9.1%\).*Mend them, or leave them out with --max-bad 10%"
+    ):
+        run("mine", raw)
+    assert run("mine", raw, max_bad="10%").counts()["train"]["images"] == 6
 
 
 def test_folders_for_each_split_and_class_keep_their_splits(tmp_path: Path, home: Home) -> None:

@@ -15,7 +15,8 @@ from mmx.core.record import Record
 from mmx.core.reporter import SilentReporter
 from mmx.engine.evaluator import Embeddings
 from mmx.store.manifest import Manifest, write_manifest
-from mmx.workflows.galleries import folder_index, index_folder, split_gallery
+from mmx.workflows.galleries import folder_index, split_gallery
+from mmx.workflows.gallery_place import index_folder
 from mmx.workflows.search import ask, search
 from mmx.workflows.search_result import SearchResult, as_document
 from mmx.workflows.search_settings import SearchSettings, check
@@ -140,7 +141,7 @@ def test_unreadable_photos_are_counted_and_named_and_never_fatal(home: Home, pho
 
 def test_folders_without_a_usable_picture_are_bad_data(home: Home, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    for folder, words in ((tmp_path / "none", "holds no pictures"), (tmp_path / "absent", "is not a folder")):
+    for folder, words in ((tmp_path / "none", "holds no pictures"), (tmp_path / "absent", "does not exist")):
         with pytest.raises(DataError, match=words):
             look(home, query="red", folder=folder)
     (tmp_path / "none" / "bad.jpg").touch()

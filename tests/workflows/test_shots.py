@@ -86,7 +86,9 @@ def test_what_lacks_is_counted(home: Home) -> None:
 
     assert drawn.short == {"dog": 3, "fox": 5} and drawn.short_val == 2
     said = remarks_on({(8, 1): drawn, (8, 2): drawn})
-    assert len(said) == 2
+    assert len(said) == 3
+    assert said[2].startswith("1 class has no validation picture ('fox'): nothing asks after them")
+    assert said[2].endswith("mmx prepare NAME --raw FOLDER --set shares=60/20/20")
     assert "2 classes have fewer than 8 training pictures" in said[0] and "'dog' with 3" in said[0]
 
 
