@@ -46,7 +46,8 @@ docs: $(VENV)/.installed
 # What takes minutes: killed machines of Ray, many more deaths of trainings and extractions, a thousand damages an artefact.
 soak: $(VENV)/.installed
 	MMX_TEST_RAY=1 MMX_TEST_PIP=1 MMX_TEST_KILLS=20 MMX_MUTATIONS=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-	    tests/engine tests/faults tests/cli/test_plugins.py tests/workflows/test_training_killed.py
+	    tests/engine tests/faults tests/cli/test_plugins.py tests/workflows/test_training_killed.py \
+	    tests/workflows/test_index_killed.py
 
 # The same tests, and which lines of which file no test has run.
 coverage: $(VENV)/.installed

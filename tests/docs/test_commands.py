@@ -25,6 +25,7 @@ SMALLER = {
     r"--dataset flickr8k\b": "--dataset toy",
     r"--dataset twitter2017\b": "--dataset mine-posts --preset tiny",
     r"--shots 2,4\b": "--shots 2",
+    r"--encoder random:clip$": "--encoder random:clip --method zero-shot",
     r"^(mmx fewshot .*)$": r"\1 --seeds 1",
     r"--seeds 1,2,3$": "--seeds 1,2",
     r"temperature=0.03,0.05,0.1$": "temperature=0.05,0.1",

@@ -28,7 +28,7 @@ from mmx.workflows.index_settings import IndexSettings
 from mmx.workflows.index_state import verify
 from tests.workflows.stub_matcher import COLOURS, StubMatcher
 
-KILLS, PHOTOS = 20, 40
+KILLS, PHOTOS = int(os.environ.get("MMX_TEST_KILLS", "10")), 40
 QUIET = SilentReporter()
 
 
