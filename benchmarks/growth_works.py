@@ -68,7 +68,7 @@ def unit_vectors(rows: int, seed: int = 0) -> Tensor:
 def make_index(size: int, folder: Path) -> Work:
     """Write the index of so many vectors, codes and checksums included."""
     from mmx.store.entries import Entry
-    from mmx.store.index import Gallery
+    from mmx.store.gallery import Gallery
 
     vectors = unit_vectors(size)
     entries = [Entry(f"{row}.jpg", f"/photos/{row}.jpg") for row in range(size)]
@@ -94,7 +94,7 @@ def index_file(size: int, folder: Path) -> Path:
 def make_search(size: int, folder: Path) -> Work:
     """Open the index and find the ten nearest to one query."""
     from mmx.search.nearest import nearest
-    from mmx.store.index import Gallery
+    from mmx.store.gallery import Gallery
 
     path, query = index_file(size, folder), unit_vectors(1, seed=1)
     return lambda: nearest(query, Gallery.open(path), HITS)
@@ -103,7 +103,7 @@ def make_search(size: int, folder: Path) -> Work:
 def make_asked_again(size: int, folder: Path) -> Work:
     """The ten nearest to one query in an index that is open, as `mmx serve` has it."""
     from mmx.search.nearest import nearest
-    from mmx.store.index import Gallery
+    from mmx.store.gallery import Gallery
 
     gallery, query = Gallery.open(index_file(size, folder)), unit_vectors(1, seed=1)
     nearest(query, gallery, HITS)
@@ -114,7 +114,7 @@ def make_pq(size: int, folder: Path) -> Work:
     """Compress an index that is open, recall measured."""
     from mmx.search.approximate import build
     from mmx.search.nearest import nearest
-    from mmx.store.index import Gallery
+    from mmx.store.gallery import Gallery
 
     gallery = Gallery.open(index_file(size, folder))
     gallery.image_vectors.sum()  # its pages are in memory before, so that only what is added counts

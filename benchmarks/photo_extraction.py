@@ -55,7 +55,7 @@ def photos(count: int) -> Path:
 
 def rows_of(store: FeatureStore) -> Tensor:
     """All pooled features of a split."""
-    return store.read_images(FIELD, torch.arange(store.rows))
+    return store.read(FIELD, torch.arange(store.rows))
 
 
 def make_photos(quick: bool) -> Match:

@@ -7,6 +7,7 @@ may lie a fifth of a percent apart.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from types import SimpleNamespace
 
 import numpy
@@ -87,58 +88,39 @@ def compare(mine: list[float], theirs: list[float]) -> Mapping[str, float]:
     return {"points apart": apart}
 
 
+def entered(image: Tensor, text: Tensor, floors: tuple[float, float], smaller: float | None = None) -> Match:
+    """What both rows hold: mmx and two peers, with the floors of their times and of vse_infty's memory."""
+    doubles = image.double().numpy(), text.double().numpy()
+    clip, loop = partial(by_clip_benchmark, image, text), partial(by_vse_infty, *doubles)
+    return Contestant("mmx", partial(by_mmx, image, text)), [
+        Peer("CLIP_benchmark", clip, compare=compare, origin="as published", faster=floors[0]),
+        Peer(
+            "vse_infty's loop",
+            loop,
+            compare=compare,
+            origin="transcribed",
+            faster=floors[1],
+            smaller=smaller,
+        ),
+    ]
+
+
 def make_small(quick: bool) -> Match:
     """1,000 images and 5,000 captions."""
     image, text = draw(50 if quick else 1000)
-    held = image.double().numpy(), text.double().numpy()
-    once = torch.empty(len(image), len(text))
-    return Contestant("mmx", lambda: by_mmx(image, text)), [
-        Peer(
-            "CLIP_benchmark",
-            lambda: by_clip_benchmark(image, text),
-            compare=compare,
-            origin="as published",
-            faster=7,
-        ),
-        Peer(
-            "vse_infty's loop",
-            lambda: by_vse_infty(*held),
-            compare=compare,
-            origin="transcribed",
-            faster=4,
-        ),
-        Peer("VSE++'s loop", lambda: by_vsepp(*held), compare=compare, origin="transcribed", faster=20),
-        Peer(
-            "the product alone",
-            lambda: torch.mm(image, text.T, out=once),
-            compare=not_compared,
-            origin="limit",
-            within=1.6,
-        ),
+    loop = partial(by_vsepp, image.double().numpy(), text.double().numpy())
+    product = partial(torch.mm, image, text.T, out=torch.empty(len(image), len(text)))
+    ours, peers = entered(image, text, (7, 4))
+    return ours, [
+        *peers,
+        Peer("VSE++'s loop", loop, compare=compare, origin="transcribed", faster=20),
+        Peer("the product alone", product, compare=not_compared, origin="limit", within=1.6),
     ]
 
 
 def make_large(quick: bool) -> Match:
     """5,000 images and 25,000 captions, with memory."""
-    image, text = draw(50 if quick else 5000)
-    held = image.double().numpy(), text.double().numpy()
-    return Contestant("mmx", lambda: by_mmx(image, text)), [
-        Peer(
-            "CLIP_benchmark",
-            lambda: by_clip_benchmark(image, text),
-            compare=compare,
-            origin="as published",
-            faster=10,
-        ),
-        Peer(
-            "vse_infty's loop",
-            lambda: by_vse_infty(*held),
-            compare=compare,
-            origin="transcribed",
-            faster=4.5,
-            smaller=10,
-        ),
-    ]
+    return entered(*draw(50 if quick else 5000), (10, 4.5), smaller=10)
 
 
 ROWS = [

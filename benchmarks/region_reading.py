@@ -111,7 +111,7 @@ def make(quick: bool) -> Match:
         return torch.cat([read(rows)[:, -1, -1] for rows in batches])
 
     def by_mmx(rows: numpy.ndarray) -> Tensor:
-        return store.read_images(FIELD, torch.from_numpy(rows))
+        return store.read(FIELD, torch.from_numpy(rows))
 
     return Contestant("mmx", lambda: epoch(by_mmx)), [
         Peer(name, lambda read=read: epoch(read), compare=equal, origin="as published", faster=floors[name])
@@ -125,7 +125,10 @@ ROWS = [
         "reading region features, 36 x 2048, shuffled batches of 128, warm",
         make,
         packages=("datasets", "h5py"),
-        note="Rows are converted as they are copied, into memory that is used again.",
+        note="Rows are converted as they are copied, all in one call, into memory that is used again: with "
+        "one thread as fast as torch gathers float32 rows of an array in memory. Before, each row was "
+        "copied by itself in pieces (1.5 times as long). Tried: numpy's conversion (four times as "
+        "long).",
     )
 ]
 

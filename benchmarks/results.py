@@ -23,15 +23,15 @@ def machine() -> str:
 
 
 def runs_of(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Records of the last run of a row and of the one before, newest first."""
+    """Records of the last run of a row and of the last one before it that did not fail, newest first."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
 def keep(record: Mapping[str, Any], folder: Path = FOLDER) -> None:
-    """Put a record before the last one of its row; older ones go."""
+    """Put a record before the last one of its row that did not fail; older ones go."""
     folder.mkdir(exist_ok=True)
-    runs = [record, *runs_of(record["row"], folder)[:1]]
+    runs = [record, *[run for run in runs_of(record["row"], folder) if "failed" not in run][:1]]
     (folder / f"{record['row']}.json").write_text(json.dumps({"runs": runs}, indent=1) + "\n")
 
 
@@ -46,7 +46,7 @@ def best_kept(about: Mapping[str, Any], folder: Path = FOLDER) -> float:
 def told(record: Mapping[str, Any]) -> str:
     """A record in a line."""
     median = record["contestants"][record["ours"]]["median_s"]
-    parts = [f"{record['row']}: {record['ours']} {1e3 * median:.4g} ms"]
+    parts = [f"{record['row']} ({record['wall_s']:.0f} s): {record['ours']} {1e3 * median:.4g} ms"]
     for goal in record["goals"]:
         floor = "" if goal["floor"] is None else f" ({goal['kind']} {goal['floor']:g}: {goal['met']})"
         parts.append(f"{goal['peer']} {goal['ratio']:.2f}x{floor}")

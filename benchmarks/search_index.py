@@ -18,8 +18,8 @@ from benchmarks.side_by_side import Contestant, Different, Match, Peer, Row, mai
 from mmx.search.approximate import BITS, DIMENSIONS_A_CODE, TRAINED_ON, build
 from mmx.search.nearest import nearest
 from mmx.store.codes import round_off
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import MANY
-from mmx.store.index import Gallery
 
 HITS, WIDTH = 10, 512
 CLUSTERS, LATENT = 3000, 128

@@ -30,8 +30,8 @@ from mmx.core.reporter import SilentReporter
 from mmx.search.approximate import build
 from mmx.search.exact import top_k
 from mmx.search.gallery_index import GalleryIndex, LocalIndex
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_rows import key_of
-from mmx.store.index import Gallery
 from mmx.workflows.compressed import PLACES, SUBJECTS
 from mmx.workflows.index_address import milvus
 from mmx.workflows.index_copy import read_gallery

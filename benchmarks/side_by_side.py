@@ -23,7 +23,8 @@ small shape: it shows that a row works, and its times count for nothing.
 What happens to a row: every contestant runs once, untimed, and each peer's `compare(mine, theirs)` must not
 raise `Different`; what it returns is kept as figures. Then rounds in which all take their turn, with a
 product of matrices before and after every sample as a probe of the machine; samples whose probe is under
-75% of the best seen are dropped. What takes less than a fifth of a second is repeated within a sample. Where
+75% of the best seen are dropped. What takes less than a fifth of a second is repeated within a sample; a peer
+that takes more than two seconds is sampled three times, however often mmx is. Where
 the row asks for memory, each contestant runs once more in a fresh process, and what its resident memory rose
 by is kept. The record goes to benchmarks/results/ROW.json, beside that of the run before; of a quick run none
 is kept.
@@ -51,6 +52,8 @@ TRIES = 3
 """A row goes on for so many times its rounds while samples are dropped."""
 LEAST = 3
 """Fewer samples than these (or than the rounds asked for) say nothing."""
+SLOW = 2.0
+"""Seconds of a call from which a peer takes no more samples than the least."""
 
 
 class Different(Exception):
@@ -105,7 +108,7 @@ class Row:
     title: str
     make: Callable[[bool], Match]
     rounds: int = 7
-    seconds: float = 45.0
+    seconds: float = 30.0
     """No new round begins after this, once every contestant has the least number of samples."""
     memory: bool = False
     packages: tuple[str, ...] = ()
@@ -151,12 +154,13 @@ def measure(
     `first` has the seconds of a call, by which short work is repeated within a sample; `best` is the best
     probe of other rows, `probed` takes one.
     """
-    found = {each.name: Samples(min(row.rounds, each.rounds or row.rounds)) for each in entered}
+    few = {each.name: _few(each, first[each.name]) for each in entered}
+    found = {each.name: Samples(min(row.rounds, few[each.name] or row.rounds)) for each in entered}
     began, before = time.perf_counter(), probed()
     for _ in range(TRIES * row.rounds):
         for each in entered:
             samples = found[each.name]
-            if each.rounds is not None and len(samples.kept(best)) >= samples.wanted:
+            if few[each.name] is not None and len(samples.kept(best)) >= samples.wanted:
                 continue
             seconds, after = _timed(each, first[each.name], clock), probed()
             samples.add(Sample(seconds, min(before, after)))
@@ -168,6 +172,13 @@ def measure(
     if any(len(samples.kept(best)) < min(LEAST, samples.wanted) for samples in found.values()):
         raise TooBusy(f"{row.name}: samples kept by the probe {counts}; best {best:.0f} GFLOP/s")
     return found, best
+
+
+def _few(each: Contestant, first: float) -> int | None:
+    """At most so many samples; None for as many as the row takes."""
+    if each.rounds is None and isinstance(each, Peer) and first > SLOW:
+        return LEAST
+    return each.rounds
 
 
 def _timed(each: Contestant, first: float, clock: Clock) -> float:
@@ -204,6 +215,7 @@ def goals(peers: Sequence[Peer], times: Mapping[str, Any], ours: str) -> list[di
 
 def record_of(row: Row, asked: argparse.Namespace) -> dict[str, Any]:
     """Check, measure, weigh; in this process, but for memory."""
+    began = time.perf_counter()
     versions = {name: version(name) for name in ("torch", "numpy", *row.packages)}
     ours, peers = row.make(asked.quick)
     figures, first = check(ours, peers)
@@ -223,6 +235,7 @@ def record_of(row: Row, asked: argparse.Namespace) -> dict[str, Any]:
         **_named(row, asked),
         "note": row.note,
         "date": date.today().isoformat(),
+        "wall_s": time.perf_counter() - began,
         **about,
         "probe_gflops": best,
         "versions": versions,

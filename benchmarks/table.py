@@ -1,7 +1,7 @@
 """The table of README.md, written from the records between two markers: `python -m benchmarks.table`.
 
-A line for each peer of each row; a row whose last run failed says so. In brackets behind a ratio stand that
-of opposite quartiles and that of the run before.
+A line for each peer of each row; a row whose last run failed says so. In brackets behind a ratio stands that
+of opposite quartiles; "again" is the ratio of the run before.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from benchmarks import results
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-HEAD = "| work | mmx | beside | its median | ratio | floor | met |\n|---|---|---|---|---|---|---|"
+HEAD = "| work | mmx | beside | its median | ratio | again | floor | met |\n|---|---|---|---|---|---|---|---|"
 FLOORS = {"faster": "{:g} times as fast", "within": "{:g} of its time", "smaller": "memory 1/{:g}"}
 
 Record = Mapping[str, Any]
@@ -36,14 +36,15 @@ def table(runs: Mapping[str, Sequence[Record]]) -> str:
 
 def _lines(record: Record, before: Sequence[Record]) -> list[str]:
     if "failed" in record:
-        return [f"| {record['title']} | failed: {_cell(record['failed'])} | | | | | no |"]
+        return [f"| {record['title']} | failed: {_cell(record['failed'])} | | | | | | no |"]
     lines, title = [], record["title"]
     for goal in record["goals"]:
         memory = goal["kind"] == "smaller"
         mine, theirs = record["contestants"][record["ours"]], record["contestants"][goal["peer"]]
         shown = _mib if memory else _seconds
         cells = [title, shown(mine), f"{goal['peer']} ({record['origins'][goal['peer']]})"]
-        cells += [shown(theirs), _ratio(goal, _same_goal(goal, before)), _floor(goal)]
+        old = _same_goal(goal, before)
+        cells += [shown(theirs), _ratio(goal), _said(old, old["ratio"]) if old else "", _floor(goal)]
         lines.append(f"| {' | '.join([*cells, {True: 'yes', False: '**no**', None: ''}[goal['met']]])} |")
         title = ""
     return lines
@@ -61,13 +62,13 @@ def _same_goal(goal: Record, before: Sequence[Record]) -> Record | None:
     return next((old for old in there if (old["peer"], old["kind"]) == (goal["peer"], goal["kind"])), None)
 
 
-def _ratio(goal: Record, old: Record | None) -> str:
-    def said(ratio: float) -> str:
-        return f"{1 / max(ratio, 1e-9) if goal['kind'] == 'within' else ratio:.3g}"
+def _ratio(goal: Record) -> str:
+    spread = sorted((_said(goal, ratio) for ratio in goal.get("spread", [])), key=float)
+    return f"**{_said(goal, goal['ratio'])}**" + (f" ({' to '.join(spread)})" if spread else "")
 
-    more = [" to ".join(sorted(map(said, goal["spread"]), key=float))] if "spread" in goal else []
-    more += [f"before {said(old['ratio'])}"] if old else []
-    return f"**{said(goal['ratio'])}**" + (f" ({'; '.join(more)})" if more else "")
+
+def _said(goal: Record, ratio: float) -> str:
+    return f"{1 / max(ratio, 1e-9) if goal['kind'] == 'within' else ratio:.3g}"
 
 
 def _floor(goal: Record) -> str:

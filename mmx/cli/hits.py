@@ -28,7 +28,7 @@ def print_json_lines(results: "Sequence[SearchResult]") -> None:
     """A line a hit, with the query that it answers."""
     for result in results:
         for hit in result.hits:
-            line = {"query": {result.asked_with: result.query}, **hit.as_document()}
+            line = {"query": {result.asked_with: result.query}, **hit.document()}
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -41,7 +41,7 @@ def print_results(results: "Sequence[SearchResult]") -> None:
 
 def _print_result(result: "SearchResult", protocol: str) -> None:
     where = f"{result.size:,} {result.finds} of {', '.join(result.searched)}"
-    title = f"'{result.query}' in {where}, by {result.matcher}"
+    title = f"'{result.query}' in {where}, by {result.made_by}"
     numbers = ("rank", "score") if result.rerank is None else ("rank", "score", "cosine")
     rows = [(*_numbers(hit)[: len(numbers)], _named(hit), hit.caption) for hit in result.hits]
     columns = (*numbers, "picture", "caption")

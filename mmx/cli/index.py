@@ -117,7 +117,7 @@ def copy(
     settings = workflow.CopySettings(source, target, run, model, kind, Home.find(home))
     done = workflow.copy(settings, RichReporter())
     if json:
-        return print_json({"schema": COPY_SCHEMA, **done.as_document()})
+        return print_json({"schema": COPY_SCHEMA, **done.document()})
     columns = ("pictures", "sent", "kept", "removed", "seconds")
     row = (done.made_by, done.kind, *(f"{getattr(done, name):,}" for name in columns))
     print_table(f"'{done.folder}' to '{done.target}'", ("made by", "kind", *columns), [row], right=columns)
@@ -131,7 +131,7 @@ def info(place: PlaceArgument, json: JsonOption = False, home: HomeOption = None
 
     states = workflow.info(place, Home.find(home))
     if json:
-        return _print_json([state.as_document() for state in states])
+        return _print_json([state.document() for state in states])
     return _show_states(states)
 
 
@@ -142,7 +142,7 @@ def verify(place: PlaceArgument, json: JsonOption = False, home: HomeOption = No
 
     states = workflow.verify(place, Home.find(home), RichReporter())
     if json:
-        _print_json([state.as_document() for state in states])
+        _print_json([state.document() for state in states])
     else:
         _show_states(states)
     broken = [(state, state.problems) for state in states if state.problems]
@@ -160,7 +160,7 @@ def _print_json(indexes: Sequence[dict[str, object]]) -> None:
 
 def _show_changes(changes: "Sequence[IndexChange]", json: bool) -> None:
     if json:
-        return _print_json([change.as_document() for change in changes])
+        return _print_json([change.document() for change in changes])
     columns = ("pictures", "new or changed", "kept", "removed", "unreadable")
     rows = [
         (

@@ -17,7 +17,7 @@ def methods(json: JsonOption = False) -> None:
 
     rows = workflow.list_methods()
     if json:
-        return print_json({"schema": "mmx.methods/1", "methods": workflow.as_documents(rows)})
+        return print_json({"schema": "mmx.methods/1", "methods": workflow.documents(rows)})
     cells = [
         (row.name, row.summary, ", ".join(row.tasks), ", ".join(row.presets), row.origin or "mmx")
         for row in rows
@@ -32,7 +32,7 @@ def datasets(home: HomeOption = None, json: JsonOption = False) -> None:
 
     rows = workflow.list_datasets(Home.find(home))
     if json:
-        return print_json({"schema": "mmx.datasets/1", "datasets": workflow.as_documents(rows)})
+        return print_json({"schema": "mmx.datasets/1", "datasets": workflow.documents(rows)})
     cells = [
         (row.name, row.summary, "damaged" if row.damage else _counts(row.prepared), row.origin or "mmx")
         for row in rows
@@ -47,7 +47,7 @@ def runs(home: HomeOption = None, json: JsonOption = False) -> None:
 
     rows = workflow.list_trained(Home.find(home))
     if json:
-        return print_json({"schema": "mmx.runs/1", "runs": workflow.as_documents(rows)})
+        return print_json({"schema": "mmx.runs/1", "runs": workflow.documents(rows)})
     cells = [(row.path, row.method, row.dataset, _minute(row.created), _reached(row)) for row in rows]
     return print_table("runs", ("run", "method", "dataset", "created", "val"), cells, right=("val",))
 

@@ -32,7 +32,7 @@ def push(
     settings = workflow.PushSettings(run, repository, private, revision, dry_run, Home.find(home))
     made = workflow.push(settings, RichReporter())
     if json:
-        return print_json(made.as_document())
+        return print_json(made.document())
     rows = [(name, f"{size:,}") for name, size in made.files.items()]
     print_table(f"'{made.run}' as '{made.repository}'", ("file", "bytes"), rows, right=("bytes",))
     if made.url is None:

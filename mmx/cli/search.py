@@ -2,13 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmx.cli.hits import print_captions, print_json_lines, print_paths, print_results
+from mmx.cli.caption_question import answer_question
+from mmx.cli.hits import print_json_lines, print_paths, print_results
 from mmx.cli.options import (
     DeviceOption,
     HomeOption,
@@ -142,7 +142,8 @@ def search(
         typer.Option(
             "--engine",
             help="What reads the words: torch; onnx, by an export of the run (mmx export RUN --onnx); auto "
-            "takes onnx where it can answer alone, which saves the time to load torch.",
+            "takes onnx where it can answer alone, which saves the time to load torch, but no export in "
+            "int8.",
             envvar="MMX_ENGINE",
         ),
     ] = "auto",
@@ -150,7 +151,7 @@ def search(
     home: HomeOption = None,
 ) -> None:
     """Find the pictures that best match a sentence."""
-    from mmx.workflows.search_result import as_document
+    from mmx.workflows.search_result import document_of
     from mmx.workflows.search_settings import NEARLY_SAME, SearchSettings
 
     for_programs = json or jsonl or paths or print0
@@ -181,12 +182,11 @@ def search(
     )
     if caption_qa is not None:
         forms = {"--sheet": sheet, "--open": show, "--paths": paths or print0, "--jsonl": jsonl}
-        _refuse_beside_a_question(asked, forms)
-        return _answer_question(caption_qa, " ".join(queries or []), asked, json)
+        return answer_question(caption_qa, " ".join(queries or []), asked, forms, json)
     _note_lone_words(queries or [])
     results = _answers(_for_each(queries or [None], asked, sheet or DEFAULT_SHEET))
     if json:
-        print_json(as_document(results))
+        print_json(document_of(results))
     elif jsonl:
         print_json_lines(results)
     elif for_programs:
@@ -196,25 +196,6 @@ def search(
     if show:
         _open(results[0].page or results[0].sheet)
     return None
-
-
-def _answer_question(photo: Path, question: str, asked: "SearchSettings", json: bool) -> None:
-    from mmx.workflows import caption_qa as workflow
-
-    settings = workflow.CaptionQaSettings(
-        photo=photo,
-        question=question or None,
-        run=asked.run,
-        model=asked.model,
-        dataset=asked.dataset,
-        split=asked.split or workflow.TRAINING,
-        top=asked.top,
-        rebuild=asked.rebuild,
-        home=asked.home,
-        device=asked.device,
-    )
-    found = workflow.caption_qa(settings, RichReporter())
-    return print_json(found.as_document()) if json else print_captions(found)
 
 
 def _note_lone_words(queries: "Sequence[str]") -> None:
@@ -275,29 +256,3 @@ def _refuse_two_forms(forms: dict[str, bool]) -> None:
     given = [word for word, asked in forms.items() if asked]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are two forms of an answer. Give one of them.")
-
-
-def _refuse_beside_a_question(asked: "SearchSettings", forms: Mapping[str, object]) -> None:
-    """A photo with a question gives a table of captions, and takes no other way to search or to show."""
-    others = {
-        "--image": asked.image,
-        "--in": asked.folder,
-        "--index": asked.index,
-        "--where": asked.where,
-        "--table": asked.table,
-        "--min-score": asked.min_score,
-        "--collapse": asked.collapse,
-        "--captions": asked.captions,
-        "--rerank-top": asked.rerank_top,
-        "--explain": asked.explain,
-        "--html": asked.page,
-        "--no-refresh": not asked.refresh,
-        "--engine onnx": asked.engine == "onnx",
-        **forms,
-    }
-    word = next((word for word, given in others.items() if given), None)
-    if word is not None:
-        raise UsageError(
-            f"{word} does not go with --caption-qa, which retrieves captions for a photo and orders them by "
-            "a question. Leave out one of them."
-        )

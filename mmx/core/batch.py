@@ -88,6 +88,10 @@ class Batch:
         own = fields.pop("own_ids")
         return {name: value for name, value in fields.items() if value is not None} | own
 
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a card copies from by itself, while the processor goes on."""
+        return Batch.of({name: value.pin_memory() for name, value in self.filled().items()})
+
     def to(self, device: "torch.device") -> "Batch":
         """The same batch on another device."""
         moved = {name: value.to(device, non_blocking=True) for name, value in self.filled().items()}

@@ -1,10 +1,12 @@
-"""Encoder: a pretrained network by name, as seen by whoever runs it.
+"""Encoder: a pretrained network by name, as seen by whoever runs it or trains it along.
 
+One that lacks a part of what is described here is refused when it is loaded.
 Shapes: B images or captions, P patches, R regions, L tokens, F width, D width of the shared space.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class ImageEncoder(Protocol):
-    """An `nn.Module` that reads pictures."""
+    """An `nn.Module` that reads pictures. It may have `fields`, the names of what it gives; one that has not
+    runs once on an empty picture to tell.
+    """
 
     modality: str
     """`image`."""
@@ -37,6 +41,16 @@ class ImageEncoder(Protocol):
         detector, whose view is `within`, reads a list of B pictures of any size and gives region_features
         [B, R, F], region_boxes [B, R, 4] and region_scores [B, R] instead.
         """
+
+
+class TrainableImageEncoder(ImageEncoder, Protocol):
+    """One that can be a part of a model, with weights that are tuned."""
+
+    def blocks(self) -> list[list[str]]:
+        """Names of modules or parameters, or their beginnings, one list a block, from input to output."""
+
+    def resize(self, height: int, width: int) -> None:
+        """Take another `view`: pictures are squashed to this size."""
 
 
 class TextEncoder(Protocol):
@@ -66,6 +80,22 @@ class TextEncoder(Protocol):
         """
 
 
+class TrainableTextEncoder(TextEncoder, Protocol):
+    """One that can be a part of a model, with weights that are tuned."""
+
+    sign_ids: frozenset[int]
+    """Tokens that no person wrote."""
+    mask_id: int
+    """What stands for a hidden word."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+
+    def blocks(self) -> list[list[str]]:
+        """As those of a `TrainableImageEncoder`."""
+
+
 @dataclass(frozen=True)
 class EncoderMaker:
     """An encoder that another package brings; it is named `plugin:NAME`."""
@@ -74,3 +104,17 @@ class EncoderMaker:
     """`image`, `text` or both."""
     load: "Callable[[str, str], ImageEncoder | TextEncoder]"
     """(name in full, modality) -> an `nn.Module` in evaluation mode on the CPU."""
+
+
+def lacks(encoder: object, modality: str, trainable: bool) -> list[str]:
+    """Names of what an encoder should have and has not."""
+    kinds = {
+        ("image", False): ImageEncoder,
+        ("image", True): TrainableImageEncoder,
+        ("text", False): TextEncoder,
+        ("text", True): TrainableTextEncoder,
+    }
+    asked: list[str] = []
+    for kind in reversed(kinds[modality, trainable].__mro__):
+        asked += [*get_annotations(kind), *vars(kind)]
+    return [name for name in dict.fromkeys(asked) if name[0] != "_" and not hasattr(encoder, name)]

@@ -14,7 +14,7 @@ class IndexKeeper:
     open: Callable[[str, str | None], Any]
     """(address, fingerprint of what searches, or None) -> a `mmx.search.gallery_index.GalleryIndex` that is
     whole. It also has `header` (a `mmx.store.gallery_rows.RowsHeader`), `gallery()` (all of it, a
-    `mmx.store.index.Gallery`) and `close()`.
+    `mmx.store.gallery.Gallery`) and `close()`.
     """
     header_at: Callable[[str], Any]
     """address -> the RowsHeader, also of one that is not whole."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmx.core.discover import find_plugin
+from mmx.core.encoder import lacks
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.names import canonical, unknown
 from mmx.core.plugins import Plugin, plugins
 from mmx.core.tower import MODALITIES, Lora
-from mmx.encoders.names import ALIASES, DETECTORS, LISTING, PLUGINS, resolve_name
+from mmx.encoders.names import ALIASES, DETECTORS, LISTING, PLUGINS, check_trainable, resolve_name
 from mmx.encoders.said import read_said
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ KINDS = {
     "text": ("bert", "distilbert", "roberta", "clip", "siglip"),
 }
 """Model types of a transformers configuration that are known."""
-FACE = ("modality", "name", "width", "embedding_width", "fingerprint")
-FACES = {"image": ("view",), "text": ("tokenize",)}
-"""What engines read of every encoder, and of one of each modality."""
 
 
 def modalities_of(name: str) -> tuple[str, ...]:
@@ -65,11 +63,12 @@ def modalities_of(name: str) -> tuple[str, ...]:
     return _found(name, _model_type(_folder(full)), KINDS)
 
 
-def load_encoder(name: str, modality: str) -> "ImageTower | RegionTower | TextTower":
-    """The encoder in evaluation mode on the CPU; fulfils `core.encoder.ImageEncoder` or `TextEncoder`.
+def load_encoder(name: str, modality: str, trainable: bool = False) -> "ImageTower | RegionTower | TextTower":
+    """The encoder in evaluation mode on the CPU; fulfils `core.encoder.ImageEncoder` or `TextEncoder`, and
+    their trainable kinds where one is asked for.
 
     Raises:
-        UsageError: for an unknown name or the wrong modality.
+        UsageError: for an unknown name or the wrong modality, or a detector to train.
         ArtifactError: when weights are missing, broken or out of reach.
         MissingExtraError: when a package that holds the weights is not installed.
         PluginError: when another package brings it, and it cannot be used.
@@ -77,8 +76,10 @@ def load_encoder(name: str, modality: str) -> "ImageTower | RegionTower | TextTo
     full = resolve_name(name, modality)
     if modality not in modalities_of(full):
         raise UsageError(f"'{name}' reads no {modality}s. Name another encoder for them.")
+    if trainable:
+        check_trainable(full, modality)
     if full.startswith("plugin:"):
-        return _load_plugin(full, modality)
+        return _load_plugin(full, modality, trainable)
     return _load_image(full) if modality == "image" else _load_text(full)
 
 
@@ -130,14 +131,15 @@ def _load_text(full: str) -> "TextTower":
     return load_text_folder(full, folder, _model_type(folder))
 
 
-def _load_plugin(full: str, modality: str) -> "ImageTower | TextTower":
+def _load_plugin(full: str, modality: str, trainable: bool) -> "ImageTower | TextTower":
     plugin = _plugin(full.partition(":")[2])
     maker = plugin.load()
     with plugin.guard():
         encoder = maker.load(full, modality)
-    lacks = [part for part in (*FACE, *FACES[modality]) if not hasattr(encoder, part)]
-    if lacks:
-        raise plugin.broken(f"its encoder lacks {', '.join(lacks)}")
+    missing = lacks(encoder, modality, trainable)
+    if missing:
+        what = "its encoder, which is to be trained," if trainable else "its encoder"
+        raise plugin.broken(f"{what} lacks {', '.join(missing)}")
     return encoder
 
 

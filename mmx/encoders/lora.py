@@ -36,7 +36,7 @@ def add_lora(encoder: nn.Module, lora: Lora) -> nn.Module:
     """
     if inject_adapter_in_model is None:
         raise MissingExtraError(f"LoRA needs peft, which is not installed. Install it: {INSTALL}")
-    names = attention_layers(encoder.network)
+    names = attention_layers(encoder)
     if not names:
         raise UsageError(
             f"'{encoder.name}' has no attention layers, so LoRA has nothing to update. "
@@ -46,14 +46,14 @@ def add_lora(encoder: nn.Module, lora: Lora) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         # drawn alike whatever was drawn before, so that a seed gives one training
         torch.manual_seed(derive_seed("lora", encoder.name))
-        inject_adapter_in_model(config, encoder.network)
+        inject_adapter_in_model(config, encoder)
     return encoder
 
 
-def attention_layers(network: nn.Module) -> list[str]:
-    """Names of the linear maps of queries, keys, values and outputs in a network's repeated layers."""
+def attention_layers(encoder: nn.Module) -> list[str]:
+    """Names of the linear maps of queries, keys, values and outputs in an encoder's repeated layers."""
     return [
         name
-        for name, module in network.named_modules()
+        for name, module in encoder.named_modules()
         if isinstance(module, nn.Linear) and ATTENTION.fullmatch(name)
     ]

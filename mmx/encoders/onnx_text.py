@@ -35,11 +35,13 @@ class OnnxText:
         self._session = OnnxSession(folder / about["file"], once=once)
 
     def encode(self, sentences: Sequence[str]) -> numpy.ndarray:
-        """[C, D] float32, unit length, in order."""
-        texts = [sentence[: self._longest] for sentence in sentences]
-        read = self._tokenizer.encode_batch([text.lower() for text in texts] if self._lower else texts)
-        lengths = numpy.array([len(tokens.ids) for tokens in read])
-        mask = numpy.arange(lengths.max())[None, :] < lengths[:, None]
-        ids = numpy.zeros(mask.shape, numpy.int64)
-        ids[mask] = numpy.concatenate([tokens.ids for tokens in read])
-        return self._session({"token_ids": ids, "token_mask": mask})
+        """[C, D] float32, unit length, in order; each by itself, since a graph in int8 rounds a sentence by
+        what stands beside it in a batch.
+        """
+        return numpy.concatenate([self._encode(sentence[: self._longest]) for sentence in sentences])
+
+    def _encode(self, sentence: str) -> numpy.ndarray:
+        """[1, D]."""
+        read = self._tokenizer.encode(sentence.lower() if self._lower else sentence)
+        ids = numpy.array([read.ids], numpy.int64)
+        return self._session({"token_ids": ids, "token_mask": numpy.ones(ids.shape, bool)})

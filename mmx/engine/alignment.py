@@ -30,6 +30,7 @@ def image_rows(table: RowNames, vectors: Tensor, records: Sequence[Record]) -> l
     """
     distinct, rows = list(dict.fromkeys(table.names)), len(vectors)
     if len(table.names) == rows:
+        # backwards, so that of equal names the first row stays
         place = {name: row for row, name in reversed(list(enumerate(table.names)))}
     elif len(distinct) == rows:
         place = {name: row for row, name in enumerate(distinct)}
@@ -149,6 +150,7 @@ def _caption_rows(
             raise ArtifactError(
                 f"'{source}' has no row for the caption '{caption[:80]}' of '{record.id}'. Add it."
             )
+        # equal captions get their rows in turn; the last row serves those that the table says but once
         found.append(held.pop() if len(held) > 1 else held[0])
     return found
 

@@ -92,6 +92,7 @@ class CutGradients:
         if self.processes.first:
             losses["total"].backward()
         elif leaves:
+            # every process sees the same loss: gradients of parameters that it reads would be summed as often
             losses["total"].backward(inputs=leaves)
         return losses
 

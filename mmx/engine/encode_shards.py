@@ -66,7 +66,7 @@ def image_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -
     records = [record for header in headers for record in job.of(header)]
     with job.bar(headers, reporter) as bar, closing(_decoded(job, records)) as pictures:
         for header in headers:
-            yield _image_tensors(job, header, pictures, bar)
+            yield image_tensors(job, header, pictures, bar)
 
 
 def text_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) -> Iterator[dict[str, Tensor]]:
@@ -75,7 +75,7 @@ def text_shards(job: Job, headers: Sequence[ShardHeader], reporter: Reporter) ->
     with job.bar(headers, reporter) as bar:
         for header, caption_counts in zip(headers, counts, strict=True):
             captions = [caption for record in job.of(header) for caption in record.captions]
-            yield _text_tensors(job, header, captions, bar) | {"caption_offsets": offsets_of(caption_counts)}
+            yield text_tensors(job, header, captions, bar) | {"caption_offsets": offsets_of(caption_counts)}
 
 
 def offsets_of(counts: Sequence[int]) -> Tensor:
@@ -83,9 +83,10 @@ def offsets_of(counts: Sequence[int]) -> Tensor:
     return torch.tensor([0, *counts]).cumsum(0)
 
 
-def _image_tensors(
+def image_tensors(
     job: Job, header: ShardHeader, pictures: Iterator[numpy.ndarray | None], bar: Progress
 ) -> dict[str, Tensor]:
+    """The next of the decoded pictures, None for a post without one -> [n, ...] float16 by field."""
     tensors: dict[str, Tensor] = {}
     for begin in range(0, header.count, job.batch_size):
         size = min(job.batch_size, header.count - begin)
@@ -100,7 +101,8 @@ def _image_tensors(
             if field not in tensors:
                 tensors[field] = torch.zeros(header.count, *fields[field].shape[1:], dtype=torch.float16)
             if there:
-                tensors[field][begin + torch.tensor(there)] = fields[field].cpu().half()
+                # halved before it is copied from a card: half of the bytes, and not on the processor
+                tensors[field][begin + torch.tensor(there)] = fields[field].half().cpu()
         bar.advance(size)
     return tensors
 
@@ -144,7 +146,8 @@ def _read_record(job: Job, record: Record) -> numpy.ndarray | None:
         ) from error
 
 
-def _text_tensors(job: Job, header: ShardHeader, captions: Sequence[str], bar: Progress) -> dict[str, Tensor]:
+def text_tensors(job: Job, header: ShardHeader, captions: Sequence[str], bar: Progress) -> dict[str, Tensor]:
+    """Captions -> [c, F] or [L, F] float16 by field, with the offsets of their tokens."""
     tokens = job.encoder.tokenize(captions)
     token_offsets = offsets_of([len(ids) for ids in tokens])
     tensors = _empty_texts(job, header, len(captions), int(token_offsets[-1]))
@@ -152,11 +155,11 @@ def _text_tensors(job: Job, header: ShardHeader, captions: Sequence[str], bar: P
         token_ids, token_mask = pad_tokens([tokens[place] for place in places])
         fields = job.encoder(token_ids.to(job.device), token_mask.to(job.device))
         for field in header.fields:
-            rows, value = torch.tensor(places), fields[field].cpu()
+            rows, value = torch.tensor(places), fields[field].half().cpu()
             if field == "token_features":
                 rows = (token_offsets[rows, None] + torch.arange(token_mask.shape[1]))[token_mask]
                 value = value[token_mask]
-            tensors[field][rows] = value.half()
+            tensors[field][rows] = value
         bar.advance(len(places))
     return tensors | ({"token_offsets": token_offsets} if "token_features" in header.fields else {})
 

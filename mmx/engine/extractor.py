@@ -2,8 +2,7 @@
 was.
 
 A shard depends on nothing but its own records and the batch size: however the shards are shared out among
-machines, and however
-often the work is broken off, the same files come out.
+machines, and however often the work is broken off, the same files come out.
 """
 
 import time

@@ -46,12 +46,18 @@ class BatchReader(Dataset):
 
 
 def read_ahead(
-    data: SplitData, order: TrainingOrder, places: Sequence[Place], workers: int | None, cut: Cut = WHOLE
+    data: SplitData,
+    order: TrainingOrder,
+    places: Sequence[Place],
+    workers: int | None,
+    cut: Cut = WHOLE,
+    pin: bool = False,
 ) -> Generator[Pieces, None, None]:
     """The batches at the given places, in order, read while the steps before them are computed; of each the
     pieces that are this process's.
 
     Pictures are decoded in `workers` processes (None: the cores less one); features are copied by one thread.
+    With `pin` they come in memory that a CUDA card copies from without the processor.
 
     Raises:
         DataError: naming a picture that cannot be read.
@@ -61,7 +67,8 @@ def read_ahead(
     images = data.images.pictures if isinstance(data.images, PostImages) else data.images
     decoding = isinstance(images, PixelImages)
     count = default_workers() if workers is None else workers
-    batches = _by_processes(reader, places, count) if decoding and count else _by_thread(reader, places)
+    by_processes = decoding and count
+    batches = _by_processes(reader, places, count, pin) if by_processes else _by_thread(reader, places, pin)
     try:
         for batch in batches:
             if isinstance(batch, DataError):
@@ -77,23 +84,30 @@ def default_workers() -> int:
     return max(usable - 1, 0)
 
 
-def _by_thread(reader: BatchReader, places: Sequence[Place]) -> Generator[Pieces | DataError, None, None]:
+def _read(reader: BatchReader, place: Place, pin: bool) -> Pieces | DataError:
+    found = reader[place]
+    return [piece.pin_memory() for piece in found] if pin and not isinstance(found, DataError) else found
+
+
+def _by_thread(
+    reader: BatchReader, places: Sequence[Place], pin: bool
+) -> Generator[Pieces | DataError, None, None]:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mmx-batches") as thread:
-        waiting = [thread.submit(reader.__getitem__, place) for place in places[:AHEAD]]
+        waiting = [thread.submit(_read, reader, place, pin) for place in places[:AHEAD]]
         try:
             for following in range(AHEAD, len(places) + AHEAD):
                 if not waiting:
                     return
                 batch = waiting.pop(0).result()
                 if following < len(places):
-                    waiting.append(thread.submit(reader.__getitem__, places[following]))
+                    waiting.append(thread.submit(_read, reader, places[following], pin))
                 yield batch
         finally:
             thread.shutdown(wait=True, cancel_futures=True)
 
 
 def _by_processes(
-    reader: BatchReader, places: Sequence[Place], workers: int
+    reader: BatchReader, places: Sequence[Place], workers: int, pin: bool
 ) -> Generator[Pieces | DataError, None, None]:
     loader = DataLoader(
         reader,
@@ -101,8 +115,10 @@ def _by_processes(
         sampler=places,
         num_workers=workers,
         prefetch_factor=AHEAD,
+        pin_memory=pin,
         collate_fn=_unchanged,
         worker_init_fn=_ignore_signals,
+        # else it draws a seed from the generator that dropout draws from, and a training gone on from differs
         generator=torch.Generator().manual_seed(0),
     )
     try:

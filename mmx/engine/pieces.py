@@ -20,6 +20,10 @@ class Piece:
     """From 0, over all processes."""
     batch: Batch
 
+    def pin_memory(self) -> "Piece":
+        """The same in memory that a card copies from; torch's loader calls it by this name."""
+        return Piece(self.number, self.batch.pin_memory())
+
 
 @dataclass(frozen=True)
 class Cut:

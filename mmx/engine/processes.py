@@ -101,6 +101,7 @@ class Processes:
             except MmxError as error:
                 heard.append(error)
 
+        # Words of one group must be said in one order everywhere: until the thread has ended it alone speaks.
         thread = threading.Thread(target=live, name="mmx-living", daemon=True)
         thread.start()
         try:

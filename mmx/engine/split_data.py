@@ -97,7 +97,7 @@ class FeatureImages:
         read = image_fields(
             fields,
             self.store.fields,
-            lambda field: self.store.read_images(field, rows, mirrored),
+            lambda field: self.store.read(field, rows, mirrored),
             self.store.grid_view,
         )
         return {**read, **(self.beside.read(rows, variants) if self.beside else {})}
@@ -166,7 +166,7 @@ class FeatureTexts:
             if field == "token_features":
                 read["token_features"], read["token_mask"] = self.store.read_tokens(captions)
             else:
-                read[field] = self.store.read_texts(field, captions)
+                read[field] = self.store.read(field, captions)
         return read
 
 

@@ -111,7 +111,8 @@ class _Training:
     def _run_stage(self, stage: StageRun, bar: Progress) -> None:
         position, plan = self.position, stage.plan
         places = plan.order.places((position.epoch, position.batch), plan.stage.epochs)
-        with closing(read_ahead(self.data, plan.order, places, self.options.workers, plan.cut)) as batches:
+        reading = (self.data, plan.order, places, self.options.workers, plan.cut)
+        with closing(read_ahead(*reading, pin=self.accelerator.device.type == "cuda")) as batches:
             for _ in range(position.epoch, plan.stage.epochs + 1):
                 while position.batch < plan.order.batches:
                     self._run_step(stage, batches)
@@ -203,6 +204,7 @@ class _Training:
     def _restore(self) -> StageRun | None:
         """Go on from the run's last state, or write the first; the stage that was under way, if any."""
         found = load_state(self.run, self.model, self._open_stage, self.processes)
+        # from one machine to the next, what a method builds may differ in its last bits
         self.processes.spread([*self.model.parameters(), *self.model.buffers()])
         if found is None:
             self._save(None)
@@ -214,6 +216,7 @@ class _Training:
         every, position = self.options.save_steps, self.position
         counted = every is not None and position.step % every == 0
         timed = time.monotonic() - self.saved > self.options.save_seconds
+        # clocks differ, and all must save at the same step: the first process's clock tells
         said = self.processes.exchange([self.stop.asked, timed])
         asked = any(stopped for stopped, _ in said)
         if counted or said[0][1] or asked:

@@ -97,6 +97,7 @@ class TrainingOrder:
         return [(e, b) for e in range(start[0], epochs + 1) for b in range(self.batches) if (e, b) >= start]
 
     def _plan(self, epoch: int) -> list[BatchPlan]:
+        # In what order these are drawn is a part of what a seed means: another one is another training.
         random = numpy.random.default_rng(derive_seed(*self._seed, epoch))
         rows = random.permutation(self._rows)
         variants = random.integers(0, 2**62, size=len(rows))

@@ -5,6 +5,7 @@ Shapes: B images, C captions.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,15 +33,33 @@ def contrastive_loss(logits: Tensor, positive: Tensor) -> Tensor:
     """
     # log softmax_j = logit_j - log sum exp: but for those sums, either direction needs positive scores alone.
     right, count = torch.where(positive, logits, 0.0), positive.to(logits.dtype)
-    rows = _one_way(logits, right.sum(dim=1), count.sum(dim=1))
-    return (rows + _one_way(logits.T, right.sum(dim=0), count.sum(dim=0))) / 2
+    of_rows, of_columns = _LogSumExps.apply(logits)
+    rows = _one_way(of_rows, right.sum(dim=1), count.sum(dim=1))
+    return (rows + _one_way(of_columns, right.sum(dim=0), count.sum(dim=0))) / 2
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """[B, C], [B, C] weights -> [B] nats: - sum_j target_j log softmax_j(logits)."""
-    return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
+class _LogSumExps(torch.autograd.Function):
+    """[B, C] -> log sum exp of each row [B] and column [C]; their exponentials serve the gradient too."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> tuple[Tensor, Tensor]:
+        parts = []
+        for dim in (1, 0):
+            most = logits.amax(dim=dim, keepdim=True)
+            powers = (logits - most).exp_()
+            total = powers.sum(dim=dim, keepdim=True)
+            parts.append((powers, total, (total.log() + most).squeeze(dim)))
+        ctx.save_for_backward(*(kept for part in parts for kept in part[:2]))
+        return parts[0][2], parts[1][2]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, of_rows: Tensor, of_columns: Tensor) -> Tensor:
+        rows, row_totals, columns, column_totals = ctx.saved_tensors
+        found = rows * (of_rows[:, None] / row_totals)
+        return found.addcmul_(columns, of_columns / column_totals)
 
 
-def _one_way(logits: Tensor, right: Tensor, count: Tensor) -> Tensor:
-    losses = logits.logsumexp(dim=1) - right / count.clamp(min=1)
+def _one_way(log_sums: Tensor, right: Tensor, count: Tensor) -> Tensor:
+    losses = log_sums - right / count.clamp(min=1)
     return losses.where(count > 0, 0.0).sum() / torch.clamp((count > 0).sum(), min=1)

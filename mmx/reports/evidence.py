@@ -116,7 +116,7 @@ class Evidence:
         columns = zip(*(word.weights for word in self.words), strict=True)
         return tuple(math.fsum(column) for column in columns)
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """For JSON; documented in docs/json.md."""
         return {
             "rank": self.rank,

@@ -17,7 +17,7 @@ from torch import Tensor
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.search.exact import best, check_queries, rescore
 from mmx.store.approximation import Approximation
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 KINDS = ("pq", "hnsw")
 HITS = 10

@@ -17,7 +17,7 @@ from mmx.search.approximate import Compressed
 from mmx.search.nearest import nearest, nearest_rows
 from mmx.search.where import rows_where
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 
 class GalleryIndex(Protocol):

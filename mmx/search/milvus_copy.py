@@ -16,20 +16,12 @@ from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.index_keeper import IndexKeeper
 from mmx.core.reporter import Reporter
 from mmx.search.approximate import BUILD_BREADTH, HITS, NEIGHBOURS, fewest, recall
-from mmx.search.milvus import (
-    ABOUT,
-    COLUMNS,
-    MilvusIndex,
-    check_width,
-    damaged,
-    read_header,
-    there,
-    write_header,
-)
+from mmx.search.milvus import COLUMNS, MilvusIndex
 from mmx.search.milvus_client import AT_ONCE, BUILDING_SECONDS, Address, Connection
+from mmx.search.milvus_header import ABOUT, check_width, damaged, read_header, there, write_header
 from mmx.search.nearest import nearest
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_rows import RowsHeader, entry_text, key_of, sums
-from mmx.store.index import Gallery
 
 KINDS: dict[str, dict[str, Any]] = {
     "exact": {"index_type": "FLAT"},

@@ -5,8 +5,8 @@ from torch import Tensor
 from mmx.search.approximate import Compressed
 from mmx.search.exact import top_k
 from mmx.search.scan import scan_top_k
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import MANY
-from mmx.store.index import Gallery
 
 SCANNED = 3
 """More queries than these are answered faster together, by products with the vectors themselves."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from mmx.core.reporter import Progress, Reporter
 from mmx.search.photos import JUST_NOW_NS, Photo, digest
 from mmx.store.entries import Entry
+from mmx.store.gallery import Gallery
 from mmx.store.images import date_taken
-from mmx.store.index import Gallery
 
 Encode = Callable[[Sequence[Path], Reporter], tuple[Tensor, list[tuple[int, str]]]]
 

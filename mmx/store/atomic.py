@@ -63,6 +63,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             for written in temporary.rglob("*"):
                 _flush(written)
             _flush(temporary)
+            # mkdtemp makes a folder for its owner alone
             temporary.chmod(0o755)
             os.rename(temporary, path)
             _flush(path.parent)

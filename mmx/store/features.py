@@ -18,7 +18,9 @@ from mmx.store.shard import MIRRORED, Shard, ShardHeader, shard_paths
 LONG_ROW = 8192
 """Numbers a row from which rows are copied one by one."""
 ALONE = 32767
-"""Numbers that torch copies without calling its other threads, which have a training step to compute."""
+"""Numbers that torch copies without calling its other threads, where it has any: they have a training step to
+compute.
+"""
 
 
 class FeatureStore:
@@ -79,21 +81,23 @@ class FeatureStore:
                 raise ArtifactError(_differs(shard, expected.at(number), paths[0]))
         return cls(shards)
 
-    def read_images(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """[B] int64 (and [B] bool: take the mirrored picture) -> float32 [B, ...] of the field's own shape.
+    def read(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        """[B] images or [C] captions, int64 -> float32 [B, ...] of the field's own shape; of images with
+        `mirrored` [B] bool the mirrored ones where it is True.
 
         Raises:
             ArtifactError: when the store lacks the field, or a vector read is not finite.
         """
-        return self._gather(field, rows, mirrored)
-
-    def read_texts(self, field: str, captions: Tensor) -> Tensor:
-        """[C] int64 -> float32 [C, F].
-
-        Raises:
-            ArtifactError: as for `read_images`.
-        """
-        return self._gather(field, captions)
+        self._need(field)
+        shape = self._shards[0].read(field).shape[1:]
+        read = self._buffers.empty((len(rows), *shape))
+        if mirrored is None or not bool(mirrored.any()):
+            self._fill(read, field, rows, torch.arange(len(rows)))
+        else:
+            self._need(field + MIRRORED)
+            self._fill(read, field, rows, (~mirrored).nonzero().flatten())
+            self._fill(read, field + MIRRORED, rows, mirrored.nonzero().flatten())
+        return read
 
     def token_lengths(self) -> Tensor:
         """[number of captions] int64: tokens of each.
@@ -109,7 +113,7 @@ class FeatureStore:
         asked for.
 
         Raises:
-            ArtifactError: as for `read_images`.
+            ArtifactError: as for `read`.
         """
         self._need("token_features")
         begins, lengths = torch.zeros_like(captions), torch.zeros_like(captions)
@@ -133,18 +137,6 @@ class FeatureStore:
         self._check_unchanged("token_features", captions[~self._seen_of("token_features")[captions]])
         return read, mask
 
-    def _gather(self, field: str, rows: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        self._need(field)
-        shape = self._shards[0].read(field).shape[1:]
-        read = self._buffers.empty((len(rows), *shape))
-        if mirrored is None or not bool(mirrored.any()):
-            self._fill(read, field, rows, torch.arange(len(rows)))
-        else:
-            self._need(field + MIRRORED)
-            self._fill(read, field, rows, (~mirrored).nonzero().flatten())
-            self._fill(read, field + MIRRORED, rows, mirrored.nonzero().flatten())
-        return read
-
     def _fill(self, read: Tensor, field: str, rows: Tensor, places: Tensor) -> None:
         """Read the rows of some places into these places; those read for the first time are looked at."""
         self._copy(read, field, rows, places)
@@ -163,8 +155,10 @@ class FeatureStore:
         of_shard = torch.searchsorted(self._starts, rows[places], right=True) - 1
         local = rows[places] - self._starts[of_shard]
         if read[:1].numel() >= LONG_ROW:
-            for place, shard, row in zip(places.tolist(), of_shard.tolist(), local.tolist(), strict=True):
-                _convert(self._shards[shard].read(field)[row], read[place])
+            held, there = [shard.read(field) for shard in self._shards], read.unbind()
+            chosen = zip(of_shard.tolist(), local.tolist(), strict=True)
+            some = [held[shard].select(0, row) for shard, row in chosen]
+            _convert(some, [there[place] for place in places.tolist()])
             return
         for shard in of_shard.unique().tolist():
             here = of_shard == shard
@@ -205,10 +199,12 @@ class FeatureStore:
         self._seen_of(field)[rows] = True
 
 
-def _convert(row: Tensor, to: Tensor) -> None:
+def _convert(rows: Sequence[Tensor], to: Sequence[Tensor]) -> None:
     """Convert as it is copied, so that nothing of a batch's size is made but the batch."""
-    for some, there in zip(row.view(-1).split(ALONE), to.view(-1).split(ALONE), strict=True):
-        there.copy_(some)
+    if torch.get_num_threads() > 1:
+        rows, to = ([part for row in some for part in row.view(-1).split(ALONE)] for some in (rows, to))
+    if rows:
+        torch._foreach_copy_(to, rows)
 
 
 def _differs(shard: Shard, expected: ShardHeader, first: Path) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.kinds import check_kind
 from mmx.store.scope import Scope
 

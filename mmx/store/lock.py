@@ -33,6 +33,7 @@ def _let_go() -> None:
     """In a forked worker: put nothing in the place of each locked file; the lock is the parent's alone."""
     if _HELD:
         nothing = os.open(os.devnull, os.O_RDWR)
+        # not closed: the next file opened would get the number, and what is written to the lock
         for handle in _HELD:
             os.dup2(nothing, handle)
         os.close(nothing)

@@ -60,6 +60,11 @@ class OnnxTowers:
         return self.facts["fingerprint"]
 
     @property
+    def int8(self) -> Mapping[str, Any] | None:
+        """What its weights lose of recall by being in int8; None where they are in float."""
+        return self.facts.get("int8")
+
+    @property
     def bytes(self) -> int:
         """Of all files."""
         return sum(about["bytes"] for about in self.facts["files"].values())

@@ -21,6 +21,8 @@ def writing(folder: Path) -> Iterator[None]:
     check_writable(folder)
     with disk_errors(folder), (folder / LOCK_NAME).open("w") as lock:
         _sweep_alone(folder, lock)
+        # Letting go of one lock and taking the other is not one step: whoever sweeps in between finds nothing
+        # of ours yet.
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield

@@ -68,7 +68,7 @@ class Faithfulness:
     """Mean score of the pairs."""
     comparisons: tuple[Comparison, ...]
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """For JSON; documented in docs/json.md."""
         return {
             "pairs": self.pairs,

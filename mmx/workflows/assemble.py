@@ -15,7 +15,6 @@ from mmx.core.reporter import Reporter
 from mmx.core.tower import Tower, TowerUse
 from mmx.encoders.batch_norm import fold
 from mmx.encoders.load import adapt, load_encoder
-from mmx.encoders.names import check_trainable
 from mmx.engine.split_data import (
     FeatureImages,
     FeatureTexts,
@@ -145,9 +144,7 @@ def assemble(
 
 def load_trainable(use: TowerUse) -> nn.Module:
     """An encoder to be trained; its BatchNorm is folded away: averages of small batches would spoil it."""
-    modality = modality_of(use)
-    check_trainable(use.encoder, modality)
-    encoder = fold(load_encoder(use.encoder, modality))
+    encoder = fold(load_encoder(use.encoder, modality_of(use), trainable=True))
     if use.size is not None:
         encoder.resize(*use.size)
     return encoder if use.lora is None else adapt(encoder, use.lora)

@@ -18,7 +18,7 @@ from mmx.core.present import present
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.search.exact import top_k
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.matcher import Matcher
 from mmx.workflows.search_settings import SearchSettings, shown
 from mmx.workflows.searchable import split_galleries
@@ -87,7 +87,7 @@ class CaptionQaResult:
     candidates: tuple[Candidate, ...]
     definition: str
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows; documented in docs/json.md."""
         return {"schema": SCHEMA, **vars(self), "candidates": [vars(found) for found in self.candidates]}
 

@@ -11,7 +11,7 @@ from mmx.core.reporter import Reporter
 from mmx.search.approximate import HITS, LEAST_ROWS, Compressed, build
 from mmx.search.nearest import nearest
 from mmx.store.approximation import Approximation
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.matcher import Matcher
 
 APPROXIMATION = "approximation.safetensors"

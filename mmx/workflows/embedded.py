@@ -186,8 +186,8 @@ def embed_model(
             f"nothing can be matched: '{split}' has {len(rows)} pictures and {len(captions)} captions. "
             "Name another split, or prepare the dataset with both."
         )
-    image = normalize(image_store.read_images("image_embedding", rows), dim=-1)
-    text = normalize(text_store.read_texts("text_embedding", captions), dim=-1)
+    image = normalize(image_store.read("image_embedding", rows), dim=-1)
+    text = normalize(text_store.read("text_embedding", captions), dim=-1)
     if image.shape[1] != text.shape[1]:
         raise ArtifactError(
             f"the towers of '{name}' share no space: image_embedding is {image.shape[1]} wide, "

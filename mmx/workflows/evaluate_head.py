@@ -1,8 +1,7 @@
 """Measure how often a classifier that was kept as a run is right, and whether its probabilities hold."""
 
-import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from mmx.reports.confusion import draw_confusion
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
 from mmx.tasks.classification import DEFINITIONS, calibration_error, class_scores
-from mmx.workflows.answers import DIFFERENCE, Comparison, compare
 from mmx.workflows.class_texts import plain_name
 from mmx.workflows.evaluate_settings import (
     EvaluateSettings,
@@ -27,44 +25,31 @@ from mmx.workflows.evaluate_settings import (
 )
 from mmx.workflows.evaluation import record
 from mmx.workflows.head_run import Head, is_head, open_head
+from mmx.workflows.label_evaluation import LabelEvaluation
 from mmx.workflows.label_files import LabelTable, kept_labels, save_labels
 from mmx.workflows.labelled import SortedSplit
 from mmx.workflows.making import making
 from mmx.workflows.shot_features import open_shot_features
 from mmx.workflows.shots import ShotSource
 
-SCHEMA = "mmx.evaluate-labels/1"
 MOST_CONFUSED = 5
 
 
-@dataclass(frozen=True)
-class HeadEvaluation:
-    """What was measured, of what and on what."""
+@dataclass(frozen=True, kw_only=True)
+class HeadEvaluation(LabelEvaluation):
+    """Classes of photos: those that are taken for each other, too."""
 
-    name: str
-    facts: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    """Percent."""
-    intervals: Mapping[str, tuple[float, float]]
-    rows: tuple[Mapping[str, Any], ...]
-    """Each class: name, pictures, precision, recall and F1."""
+    schema = "mmx.evaluate-labels/1"
+
     confused: tuple[tuple[str, str, int], ...]
     """(right, said, pictures), the most frequent first."""
     picture: Path
     """The confusion matrix, drawn."""
-    remarks: tuple[str, ...]
-    definitions: tuple[str, ...]
-    comparison: Comparison | None = None
-    """A second run on the same pictures."""
 
     def document(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
-        plain = dataclasses.asdict(self)
-        facts = plain.pop("facts")
         confused = [{"right": right, "said": said, "pictures": count} for right, said, count in self.confused]
-        spans = {name: list(pair) for name, pair in self.intervals.items()}
-        changed = {"intervals": spans, "confused": confused, "picture": str(self.picture)}
-        return {"schema": SCHEMA, **facts, **plain, **changed}
+        return {**super().document(), "confused": confused, "picture": str(self.picture)}
 
 
 def evaluate_head(folder: RunFolder, settings: EvaluateSettings, reporter: Reporter) -> HeadEvaluation:
@@ -111,9 +96,7 @@ def evaluate_head(folder: RunFolder, settings: EvaluateSettings, reporter: Repor
         record(folder, evaluation.document(), ("comparison",))
     if other is not None:
         theirs = kept_head(other, manifest, settings, device, reporter)
-        beside = compare(folder.path, table, other.path, theirs.task, theirs, settings.seed)
-        definitions = (*evaluation.definitions, DIFFERENCE, table.found.paired)
-        evaluation = dataclasses.replace(evaluation, comparison=beside, definitions=definitions)
+        evaluation = evaluation.compared(table, other.path, theirs, settings.seed)
     return evaluation
 
 

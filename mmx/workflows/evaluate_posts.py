@@ -15,7 +15,6 @@ from mmx.core.reporter import Reporter
 from mmx.core.task import PostTask
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder, find_run
-from mmx.workflows.answers import DIFFERENCE, Comparison, compare
 from mmx.workflows.assemble import Assembly
 from mmx.workflows.embedded import read_by_run
 from mmx.workflows.evaluate_settings import (
@@ -25,39 +24,26 @@ from mmx.workflows.evaluate_settings import (
     refuse_ranking,
 )
 from mmx.workflows.evaluation import record
+from mmx.workflows.label_evaluation import LabelEvaluation
 from mmx.workflows.label_files import LabelTable, kept_labels, save_labels
-from mmx.workflows.labelled import Interval, SortedSplit, TaggedSplit, check_labelled, label_split, post_task
+from mmx.workflows.labelled import SortedSplit, TaggedSplit, check_labelled, label_split, post_task
 from mmx.workflows.making import making
 from mmx.workflows.opened_run import OpenedRun, method_of, open_run
 from mmx.workflows.post_samples import draw_samples
 
-SCHEMA = "mmx.evaluate-posts/1"
 
+@dataclass(frozen=True, kw_only=True)
+class PostEvaluation(LabelEvaluation):
+    """Entities or sentiments of posts."""
 
-@dataclass(frozen=True)
-class PostEvaluation:
-    """What was measured, of what and on what."""
+    schema = "mmx.evaluate-posts/1"
 
-    name: str
-    facts: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    intervals: Mapping[str, Interval]
-    rows: tuple[Mapping[str, Any], ...]
-    """Each type of entity, or each class."""
-    remarks: tuple[str, ...]
-    definitions: tuple[str, ...]
-    comparison: Comparison | None = None
-    """A second run on the same posts."""
     samples: Path | None = None
     """Where what the model made up of a few posts is drawn."""
 
     def document(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
-        plain = dataclasses.asdict(self)
-        facts = plain.pop("facts")
-        intervals = {name: list(pair) for name, pair in plain.pop("intervals").items()}
-        samples = None if self.samples is None else str(self.samples)
-        return {"schema": SCHEMA, **facts, **plain, "intervals": intervals, "samples": samples}
+        return {**super().document(), "samples": None if self.samples is None else str(self.samples)}
 
 
 def reads_posts(run: RunFolder) -> bool:
@@ -101,9 +87,15 @@ def evaluate_posts(folder: RunFolder, settings: EvaluateSettings, reporter: Repo
             "seconds": round(time.perf_counter() - started, 3),
             **making(settings.argv),
         }
-        told = (found.metrics, found.intervals(settings.seed), tuple(found.rows))
-        remarks = (*_missing_pictures(facts), *found.remarks)
-        evaluation = PostEvaluation(str(folder.path), facts, *told, remarks, found.definitions)
+        evaluation = PostEvaluation(
+            name=str(folder.path),
+            facts=facts,
+            metrics=found.metrics,
+            intervals=found.intervals(settings.seed),
+            rows=tuple(found.rows),
+            remarks=(*_missing_pictures(facts), *found.remarks),
+            definitions=found.definitions,
+        )
         table = _table(found, opened, assembly, settings)
         save_labels(folder.path, table)
         record(folder, evaluation.document(), ("comparison", "samples"))
@@ -111,9 +103,7 @@ def evaluate_posts(folder: RunFolder, settings: EvaluateSettings, reporter: Repo
             evaluation = dataclasses.replace(evaluation, samples=drawn(folder.path))
     if other is not None:
         theirs = kept_posts(other, manifest, settings, device, reporter)
-        beside = compare(folder.path, table, other.path, theirs.task, theirs, settings.seed)
-        definitions = (*evaluation.definitions, DIFFERENCE, found.paired)
-        evaluation = dataclasses.replace(evaluation, comparison=beside, definitions=definitions)
+        evaluation = evaluation.compared(table, other.path, theirs, settings.seed)
     return evaluation
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmx.store.run import RunFolder
 from mmx.store.sealed import write_sealed
-from mmx.tasks import bootstrap, faithfulness, k_reciprocal, label_completion, rerank, resampling
+from mmx.tasks import faithfulness, k_reciprocal, label_completion, rank_sums, rerank, resampling
 from mmx.tasks.faithfulness import Faithfulness
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 from mmx.workflows.answers import DIFFERENCE, Comparison
@@ -77,7 +77,7 @@ class Evaluation:
 
     def compared(self, found: Comparison) -> "Evaluation":
         """The same, with a second run beside it."""
-        definitions = (*self.definitions, DIFFERENCE, bootstrap.DEFINITIONS["paired"])
+        definitions = (*self.definitions, DIFFERENCE, rank_sums.DEFINITIONS["paired"])
         return dataclasses.replace(self, comparison=found, definitions=definitions)
 
     @property
@@ -108,7 +108,7 @@ class Evaluation:
             "definitions": list(self.definitions),
             "comparison": plain["comparison"],
             "worst": list(plain["worst"]),
-            **({} if self.faithfulness is None else {"faithfulness": self.faithfulness.as_document()}),
+            **({} if self.faithfulness is None else {"faithfulness": self.faithfulness.document()}),
         }
 
 
@@ -175,11 +175,11 @@ def _definitions(rows: Sequence[RankedRow], tuning: Tuning | None, table: RankTa
         flatters = " These are the queries it was chosen on, which flatters." if table.split == VAL else ""
         metric = tuning.metric
         yield f"Weight chosen on val: the best {metric} there of {shares} times the trained weight.{flatters}"
-    yield bootstrap.DEFINITIONS["interval"]
+    yield rank_sums.DEFINITIONS["interval"]
 
 
 def _measured(row: RankedRow, table: RankTable, seed: int) -> MeasuredRow:
-    sums = bootstrap.RankSums(row.ranks, table.image_group, table.text_group)
+    sums = rank_sums.RankSums(row.ranks, table.image_group, table.text_group)
     return MeasuredRow(
         name=row.name,
         rerank_top=row.top,

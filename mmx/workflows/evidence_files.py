@@ -65,13 +65,13 @@ class Explained:
             *said(self.faithfulness),
         ]
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What a search's --json shows of it; the weights are in the file that it names."""
         return {
             "sheets": [str(path) for path in self.sheets],
             "page": str(self.page),
             "data": str(self.data),
-            "faithfulness": None if self.faithfulness is None else self.faithfulness.as_document(),
+            "faithfulness": None if self.faithfulness is None else self.faithfulness.document(),
         }
 
 
@@ -98,10 +98,10 @@ def write_evidence(
         parts.append((evidence, subtitle, notes))
         documents.append(
             {
-                **evidence.as_document(),
+                **evidence.document(),
                 "ranked_with": pair.score,
                 "source": pair.source,
-                "faithfulness": None if own is None else own.as_document(),
+                "faithfulness": None if own is None else own.document(),
             }
         )
     explained = Explained(
@@ -113,7 +113,7 @@ def write_evidence(
     )
     write_text(explained.page, write_page(title, parts))
     about = {"schema": SCHEMA, "query": title, "matcher": matcher}
-    write_json(explained.data, {**about, **explained.as_document(), "hits": documents})
+    write_json(explained.data, {**about, **explained.document(), "hits": documents})
     return explained
 
 

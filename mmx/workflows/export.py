@@ -11,6 +11,7 @@ from mmx.core.home import Home
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.encoders.image_tower import ImageTower
+from mmx.encoders.onnx_session import OnnxSession
 from mmx.encoders.text_tower import save_tokenizer
 from mmx.engine.onnx_export import OPSET, check_installed, describe
 from mmx.engine.second_stage import active
@@ -20,6 +21,7 @@ from mmx.store.provenance import versions
 from mmx.store.run import find_run
 from mmx.workflows.export_examples import pictures_of, sentences_of
 from mmx.workflows.exported_sides import Agreement, Side, picture_examples, text_examples, write_side
+from mmx.workflows.int8_recall import TOLERANCE, Int8Recall, open_val, recall_in_int8
 from mmx.workflows.matcher import Matcher, open_matcher
 from mmx.workflows.onnx_place import towers_place
 from mmx.workflows.retrieval_task import retrieval_of
@@ -33,6 +35,10 @@ class ExportSettings:
 
     run: Path
     onnx: bool = True
+    int8: bool = False
+    """Whether weights are rounded to int8, which is kept only where recall on val holds."""
+    int8_tolerance: float | None = None
+    """The most points of 100 that a recall may fall; `TOLERANCE` where nothing is said."""
     out: Path | None = None
     """By default beside the weights of the run; of the run that comes with mmx, in the home."""
     home: Home = field(default_factory=Home.find)
@@ -49,11 +55,14 @@ class Export:
     compared_on: Mapping[str, str]
     left_out: Mapping[str, str]
     """What others will not find there, and why."""
+    int8: Int8Recall | None = None
+    """What int8 costs; None of an export in float."""
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows."""
-        sides = {name: agreement.as_document() for name, agreement in self.sides.items()}
-        return {"schema": SCHEMA, **vars(self), "path": str(self.path), "sides": sides}
+        sides = {name: agreement.document() for name, agreement in self.sides.items()}
+        int8 = None if self.int8 is None else self.int8.document()
+        return {"schema": SCHEMA, **vars(self), "path": str(self.path), "sides": sides, "int8": int8}
 
 
 def export(settings: ExportSettings, reporter: Reporter) -> Export:
@@ -61,19 +70,23 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
     is replaced when all is well.
 
     Raises:
-        UsageError: when no form is named, the run matches no pictures and words, or the folder holds else.
-        ArtifactError: when there is no such run, or no side of it can be exported.
+        UsageError: when no form is named, the run matches no pictures and words, the folder holds else, or
+            the tolerance is none.
+        ArtifactError: when there is no such run, no side of it can be exported, or int8 costs too much
+            recall or none can be measured.
         MissingExtraError: when onnx is not installed.
         ResourceError: when the folder cannot be written.
     """
     if not settings.onnx:
         raise UsageError("there is no form to export to. Write: mmx export RUN --onnx")
+    tolerance = _tolerance(settings)
     check_installed()
     run = find_run(settings.run, settings.home.runs)
     place, stamp = run.path, run.stamp
     out = towers_place(place, settings.home) if settings.out is None else settings.out.expanduser().absolute()
     check_replaceable(out)
     matcher = open_matcher(place, None, settings.home, "cpu")
+    val = None if tolerance is None else open_val(matcher, reporter)
     agreements: dict[str, Agreement] = {}
     left_out: dict[str, str] = {}
     facts: dict[str, dict[str, Any] | None] = {"image": None, "text": None}
@@ -83,21 +96,37 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
             try:
                 side, compared[name] = make(matcher)
                 reporter.info(f"writing '{side.file}', and comparing it with torch on {compared[name]}")
-                agreements[name] = write_side(side, folder)
+                agreements[name] = write_side(side, folder, settings.int8)
             except _NotExported as reason:
                 left_out[name] = str(reason)
                 continue
             facts[name] = _said_of(side, agreements[name], compared[name])
-            describe(folder / side.file, _metadata(matcher, side, agreements[name]))
+            describe(folder / side.file, _metadata(matcher, side, agreements[name], settings.int8))
         if not agreements:
             raise ArtifactError(f"'{matcher.name}' cannot be exported: {'; '.join(left_out.values())}.")
         _add_preprocessing(matcher, folder, facts, left_out)
         about = _about(matcher)
         if about["second_stage"]:
             left_out["the second stage"] = "it looks at pairs of pictures and sentences, and is no tower"
-        write_facts(folder, {**about, "stamp": stamp, **facts, "left_out": left_out})
+        int8 = None
+        if val is not None and tolerance is not None:
+            sessions = {name: OnnxSession(folder / f"{name}.onnx") for name in agreements}
+            int8 = recall_in_int8(matcher, val, sessions, tolerance, reporter)
+            int8.check(matcher.name)
+        said = None if int8 is None else int8.document()
+        write_facts(folder, {**about, "stamp": stamp, **facts, "left_out": left_out, "int8": said})
     towers = OnnxTowers.open(out)
-    return Export(matcher.name, out, towers.bytes, agreements, compared, left_out)
+    return Export(matcher.name, out, towers.bytes, agreements, compared, left_out, int8)
+
+
+def _tolerance(settings: ExportSettings) -> float | None:
+    """How much recall int8 may cost; None for an export in float."""
+    asked = settings.int8_tolerance
+    if asked is not None and not settings.int8:
+        raise UsageError("--int8-tolerance is how much recall --int8 may cost. Add --int8, or leave it out.")
+    if asked is not None and not 0 <= asked <= 100:
+        raise UsageError(f"--int8-tolerance {asked:g} is not possible. It is from 0 to 100 points of recall.")
+    return (TOLERANCE if asked is None else asked) if settings.int8 else None
 
 
 class _NotExported(Exception):
@@ -150,7 +179,7 @@ def _said_of(side: Side, agreement: Agreement, compared_on: str) -> dict[str, An
         "file": side.file,
         "inputs": inputs,
         "output": side.output,
-        "checked": {**agreement.as_document(), "on": compared_on},
+        "checked": {**agreement.document(), "on": compared_on},
     }
 
 
@@ -204,13 +233,14 @@ def _about(matcher: Matcher) -> dict[str, Any]:
     }
 
 
-def _metadata(matcher: Matcher, side: Side, agreement: Agreement) -> dict[str, str]:
+def _metadata(matcher: Matcher, side: Side, agreement: Agreement, int8: bool) -> dict[str, str]:
     """What stands in the graph itself."""
     return {
         "run": matcher.name,
         "method": present(matcher.opened).folder.facts["method"],
         "fingerprint": matcher.fingerprint,
         "output": side.output,
+        "weights": "int8" if int8 else "float32",
         "deviation_from_torch": f"{agreement.deviation:.2e}",
         "least_cosine_to_torch": f"{agreement.cosine:.8f}",
     }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmx.core.errors import ArtifactError
 from mmx.core.present import present
+from mmx.encoders.onnx_int8 import quantize
 from mmx.encoders.onnx_session import OnnxSession
 from mmx.engine.onnx_export import write_graph
 from mmx.engine.split_data import NumberTexts
@@ -58,22 +59,36 @@ class Agreement:
     batches: tuple[str, ...]
     """The sizes that were compared, such as `5 x 17`."""
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Its fields."""
         return {**vars(self), "batches": list(self.batches)}
 
 
 @torch.no_grad()
-def write_side(side: Side, folder: Path) -> Agreement:
-    """Write the graph of a side, and compare it with torch at every example.
+def write_side(side: Side, folder: Path, int8: bool = False) -> Agreement:
+    """Write the graph of a side, compare it with torch at every example and, with `int8`, compare once more
+    what it becomes then.
 
     Raises:
         MissingExtraError: when onnx or onnxruntime is not installed.
-        ArtifactError: when it cannot be written, or differs by more than 1e-4.
+        ArtifactError: when it cannot be written, or differs by more than 1e-4 before it is rounded.
     """
     file = folder / side.file
     largest = max(side.examples, key=lambda example: sum(value.numel() for value in example.values()))
     write_graph(file, side.encode, side.networks, largest, side.axes, side.output)
+    agreement = _compare(side, file)
+    if not agreement.deviation <= TOLERANCE:
+        raise ArtifactError(
+            f"'{side.file}' differs from torch by {agreement.deviation:.1e}, and {TOLERANCE:g} is the most. "
+            "Nothing was kept."
+        )
+    if not int8:
+        return agreement
+    quantize(file)
+    return _compare(side, file)
+
+
+def _compare(side: Side, file: Path) -> Agreement:
     session = OnnxSession(file)
     deviation, cosine, batches = 0.0, 1.0, []
     for example in side.examples:
@@ -88,11 +103,6 @@ def write_side(side: Side, folder: Path) -> Agreement:
         cosine = min(cosine, float(torch.nn.functional.cosine_similarity(given, wanted).min()))
         first = next(iter(example.values()))
         batches.append(" x ".join(map(str, first.shape[:2] if side.name == "text" else first.shape[:1])))
-    if not deviation <= TOLERANCE:
-        raise ArtifactError(
-            f"'{side.file}' differs from torch by {deviation:.1e}, and {TOLERANCE:g} is the most. Nothing "
-            "was kept."
-        )
     return Agreement(deviation, cosine, tuple(batches))
 
 

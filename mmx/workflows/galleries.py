@@ -17,9 +17,9 @@ from mmx.search.approximate import LEAST_ROWS, Compressed
 from mmx.search.photos import find_photos
 from mmx.search.refresh import Changes, refresh
 from mmx.store.entries import Entries, Entry, with_paths
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import read_header
 from mmx.store.image_paths import IMAGE_SUFFIXES
-from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import EVERYTHING, NOTHING, Scope

@@ -28,7 +28,7 @@ def draw_answers(result: SearchResult, pictures: Sequence[Path]) -> None:
         for hit, path in zip(result.hits[:MAX_CELLS], pictures, strict=False)
     ]
     title = f"like {Path(result.query).name}" if result.asked_with == "image" else result.query
-    subtitle = f"{result.matcher}  ·  {result.size:,} {result.finds} in {', '.join(result.searched)}"
+    subtitle = f"{result.made_by}  ·  {result.size:,} {result.finds} in {', '.join(result.searched)}"
     if result.sheet is not None:
         with atomic_file(result.sheet) as temporary:
             draw_sheet(title, subtitle, cells).save(temporary)

@@ -12,8 +12,8 @@ from mmx.core.discover import find_plugin
 from mmx.core.errors import ArtifactError, MissingExtraError
 from mmx.core.index_keeper import IndexKeeper
 from mmx.search.gallery_index import GalleryIndex, LocalIndex
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import read_header
-from mmx.store.index import Gallery
 from mmx.store.tensors import TensorFile
 from mmx.workflows.picture_columns import folder_columns
 

@@ -9,8 +9,8 @@ from typing import Any
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import Reporter
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import read_header
-from mmx.store.index import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import EXACT
@@ -53,7 +53,7 @@ class IndexCopy:
     """Of a copy in Milvus, against exact search, by kind of query; None for a file, which is exact."""
     seconds: float
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows of it."""
         return dict(vars(self))
 

@@ -9,7 +9,7 @@ import torch
 from mmx.core.errors import UsageError
 from mmx.core.reporter import Reporter
 from mmx.store.entries import Entries, Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import WHOLE, Scope
 from mmx.store.second_look import SecondLooks

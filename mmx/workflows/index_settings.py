@@ -55,7 +55,7 @@ class IndexChange:
     recall: dict[str, float] | None = None
     """Of a compressed index, against exact search, by kind of query."""
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows of it."""
         return dict(vars(self))
 

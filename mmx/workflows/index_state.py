@@ -11,8 +11,8 @@ from mmx.core.reporter import Reporter
 from mmx.search.approximate import LEAST_ROWS
 from mmx.search.photos import digest, find_photos
 from mmx.store.approximation import Approximation
+from mmx.store.gallery import Gallery
 from mmx.store.image_paths import IMAGE_SUFFIXES
-from mmx.store.index import Gallery
 from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile
 from mmx.workflows.compressed import APPROXIMATION, EXACT
@@ -62,7 +62,7 @@ class IndexState:
             return f"mmx index remove {self.path}, then {copied}" if self.complete else copied
         return f"mmx index refresh {self.folder}" + (" --rebuild" if self.problems else "")
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows of it."""
         return {name: value for name, value in vars(self).items() if value is not None}
 

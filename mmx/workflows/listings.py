@@ -144,7 +144,7 @@ def examine(home: Home) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "extras": {row.name: {"missing": list(row.missing), "install": row.install} for row in list_extras()},
-        "plugins": as_documents(list_plugins()),
+        "plugins": documents(list_plugins()),
         "device": str(device),
         "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
         "precision": default_precision(device),
@@ -158,7 +158,7 @@ def examine(home: Home) -> dict[str, Any]:
     }
 
 
-def as_documents(rows: list[Any]) -> list[dict[str, Any]]:
+def documents(rows: list[Any]) -> list[dict[str, Any]]:
     """Rows as plain dictionaries, for JSON."""
     return [asdict(row) for row in rows]
 

@@ -10,8 +10,8 @@ import pyarrow.compute as compute
 
 from mmx.core.errors import DataError, UsageError
 from mmx.store.entries import Entries
+from mmx.store.gallery import Gallery
 from mmx.store.image_paths import relative_path
-from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.tables import SUFFIXES, read_table
 from mmx.workflows.own_columns import MEANINGS

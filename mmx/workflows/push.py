@@ -67,7 +67,7 @@ class Pushed:
     files: dict[str, int]
     """Name -> bytes."""
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What --json shows."""
         return {"schema": SCHEMA, **vars(self)}
 

@@ -1,8 +1,9 @@
 """Search without torch: words through an exported graph, vectors through numpy, where an index is ready.
 
 A process that asks once spends most of its time on loading torch. What is found is what `search` finds, and
-scores differ by no more than an export may: 1e-4. Whatever needs more than words, an export of the run's
-present weights, and an index that is ready for them, is left to `search`.
+scores differ by no more than an export may: 1e-4; by more with an export in int8, which `auto` never takes.
+Whatever needs more than words, an export of the run's present weights, and an index that is ready for them,
+is left to `search`.
 """
 
 from collections.abc import Sequence
@@ -77,6 +78,7 @@ def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[
             _check_words(settings)
         run, remark, towers = _towers(first)
         ready = _galleries(first, run, towers.fingerprint, reporter)
+        _tell_of_int8(first, run, towers, reporter)
     except NotQuick as reason:
         if first.engine == "onnx":
             raise UsageError(f"--engine onnx cannot answer this: {reason}. Leave it out.") from reason
@@ -84,7 +86,8 @@ def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[
     if remark:
         reporter.info(remark)
     words = OnnxText(towers.path, towers.facts["text"], once=True)
-    return [_answer(settings, words, ready, run.name) for settings in queries]
+    in_int8 = towers.int8 is not None
+    return [_answer(settings, words, ready, run.name, in_int8) for settings in queries]
 
 
 def _check_words(settings: SearchSettings) -> None:
@@ -126,6 +129,23 @@ def _towers(settings: SearchSettings) -> tuple[RunRecord, str, OnnxTowers]:
     if towers.facts["second_stage"] and settings.finds_pairs:
         raise NotQuick(f"'{run.name}' looks twice, which needs torch; --rerank-top 0 is for search without")
     return run, remark, towers
+
+
+def _tell_of_int8(settings: SearchSettings, run: RunRecord, towers: OnnxTowers, reporter: Reporter) -> None:
+    """Words in int8 find a little less: they are read so where onnx is asked for by name, and it is said."""
+    if towers.int8 is None:
+        return
+    if settings.engine != "onnx":
+        reporter.info(
+            f"torch reads the words, since '{run.name}' is exported in int8, which --engine onnx takes"
+        )
+        raise NotQuick("its words are in int8")
+    metric = towers.int8["primary_metric"]
+    before, after = (row["metrics"][metric] for row in towers.int8["rows"][:2])
+    reporter.info(
+        f"'{run.name}' reads words in int8: {metric} {after:.2f} on '{towers.int8['dataset']}' "
+        f"{towers.int8['split']}, {before:.2f} in float"
+    )
 
 
 def _galleries(
@@ -189,13 +209,15 @@ def _of_dataset(settings: SearchSettings, run: RunRecord, fingerprint: str) -> l
     return found
 
 
-def _answer(settings: SearchSettings, words: OnnxText, ready: Sequence[_Ready], matcher: str) -> SearchResult:
+def _answer(
+    settings: SearchSettings, words: OnnxText, ready: Sequence[_Ready], matcher: str, int8: bool
+) -> SearchResult:
     query = combine(settings.terms, words.encode([term.text for term in settings.terms]), settings.said)[0]
     least = None if settings.min_score is None else read_min_score(settings.min_score)[0]
     hits, paths = _hits(settings, query, least, ready)
     sources, size = [one.source for one in ready], sum(len(one.vectors(settings.captions)) for one in ready)
     unreadable = [bad for one in ready for bad in one.gallery.unreadable]
-    result = SearchResult.to(settings, matcher, sources, size, hits, unreadable, least)
+    result = SearchResult.to(settings, matcher, sources, size, hits, unreadable, least, int8=int8)
     if result.sheet is not None or result.page is not None:
         # what draws is loaded when something is drawn
         from mmx.workflows.hit_pictures import draw_answers

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmx.core.errors import ArtifactError
 from mmx.store.tensors import save_tensors
-from mmx.tasks import bootstrap, resampling
+from mmx.tasks import rank_sums, resampling
 from mmx.tasks.recall import RankLists, Ranks
 from mmx.tasks.retrieval import definitions, primary_metric, retrieval_metrics
 from mmx.workflows.answer_file import open_answers
@@ -54,14 +54,14 @@ class RankTable:
         return resampling.intervals([self.sums], seed=seed)
 
     @property
-    def sums(self) -> bootstrap.RankSums:
+    def sums(self) -> rank_sums.RankSums:
         """What the queries add up to, to compare runs."""
-        return bootstrap.RankSums(self.ranks, self.image_group, self.text_group)
+        return rank_sums.RankSums(self.ranks, self.image_group, self.text_group)
 
     @property
     def definitions(self) -> tuple[str, ...]:
         """What the numbers and a comparison of them mean."""
-        return (*definitions(self.ranks).values(), *bootstrap.DEFINITIONS.values())
+        return (*definitions(self.ranks).values(), *rank_sums.DEFINITIONS.values())
 
     @property
     def about(self) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Hit:
     duplicates: tuple[str, ...] | None = None
     """Paths of the like pictures that are shown as this one; None where that was not asked."""
 
-    def as_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Its fields but `at`; `cosine` and `duplicates` only where there are any to tell of."""
         return {name: value for name, value in vars(self).items() if value is not None and name != "at"}
 
@@ -60,6 +60,8 @@ class SearchResult:
     page: Path | None = None
     min_score: float | None = None
     """The cosine below which nothing is shown; None where all is."""
+    int8: bool = False
+    """Whether the words were read in int8, which finds a little less."""
 
     @classmethod
     def to(
@@ -72,6 +74,7 @@ class SearchResult:
         unreadable: "Iterable[Entry]",
         min_score: float | None,
         rerank: dict[str, float] | None = None,
+        int8: bool = False,
     ) -> "SearchResult":
         """The answer to what was asked; its sheet and page are still to be drawn."""
         return cls(
@@ -87,29 +90,36 @@ class SearchResult:
             rerank=rerank,
             page=None if settings.page is None else settings.page.expanduser().absolute(),
             min_score=min_score,
+            int8=int8,
         )
 
-    def as_document(self) -> dict[str, Any]:
+    @property
+    def made_by(self) -> str:
+        """The matcher, as a title names it."""
+        return f"{self.matcher} (words in int8)" if self.int8 else self.matcher
+
+    def document(self) -> dict[str, Any]:
         """What --json shows; documented in docs/json.md."""
         return {
             "schema": SCHEMA,
             "query": {self.asked_with: self.query},
             "finds": self.finds,
             "matcher": self.matcher,
+            **({"int8": True} if self.int8 else {}),
             "searched": list(self.searched),
             "size": self.size,
             **({} if self.rerank is None else {"rerank": self.rerank}),
             **({} if self.min_score is None else {"min_score": self.min_score}),
-            "hits": [hit.as_document() for hit in self.hits],
+            "hits": [hit.document() for hit in self.hits],
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
             "sheet": None if self.sheet is None else str(self.sheet),
             **({} if self.page is None else {"page": str(self.page)}),
-            **({} if self.explained is None else {"evidence": self.explained.as_document()}),
+            **({} if self.explained is None else {"evidence": self.explained.document()}),
         }
 
 
-def as_document(results: Sequence[SearchResult]) -> dict[str, Any]:
+def document_of(results: Sequence[SearchResult]) -> dict[str, Any]:
     """What --json shows: the answer of one query, or those of several in one document."""
     if len(results) == 1:
-        return results[0].as_document()
-    return {"schema": SCHEMA_OF_MANY, "answers": [result.as_document() for result in results]}
+        return results[0].document()
+    return {"schema": SCHEMA_OF_MANY, "answers": [result.document() for result in results]}

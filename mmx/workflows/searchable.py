@@ -12,7 +12,7 @@ from mmx.core.reporter import Reporter, SilentReporter
 from mmx.engine.evaluator import Embeddings
 from mmx.search.gallery_index import GalleryIndex, LocalIndex
 from mmx.search.query import combine
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.manifest import Manifest
 from mmx.workflows.embedded import embed_model, embed_run
 from mmx.workflows.galleries import folder_index, gallery_folder, kept_index, split_gallery

@@ -75,6 +75,7 @@ class SecondLook:
                 scores = self.rerank.fine(model, *pair).flatten().tolist()
                 fine |= dict(zip(places, scores, strict=True))
                 bar.advance(len(places))
+        # by place first, so that equal scores keep the order of the first stage
         looked = [self._both(near[place], score) for place, score in sorted(fine.items())]
         rest = [hit for place, hit in enumerate(found) if place not in fine]
         return [*sorted(looked, key=lambda hit: -hit.score), *rest]

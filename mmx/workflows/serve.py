@@ -170,9 +170,9 @@ class Service:
 
     def _document(self, result: SearchResult, question: Question) -> dict[str, Any]:
         kept = ("schema", "finds", "matcher", "size", "rerank", "min_score")
-        document, hits = result.as_document(), []
+        document, hits = result.document(), []
         for hit in result.hits:
-            about = hit.as_document()
+            about = hit.document()
             del about["path"]
             about["source"] = self._said(hit.source)
             if "duplicates" in about:

@@ -39,7 +39,7 @@ class ShotFeatures:
     @property
     def width(self) -> int:
         """F."""
-        return next(iter(self.stores.values())).read_images(self.field, torch.tensor([0])).shape[1]
+        return next(iter(self.stores.values())).read(self.field, torch.tensor([0])).shape[1]
 
     @property
     def fingerprint(self) -> str:
@@ -61,7 +61,7 @@ class ShotFeatures:
         for split in self.stores:
             rows = [row for of, row in places if of == split]
             if rows:
-                found.append(self.stores[split].read_images(self.field, torch.tensor(rows)))
+                found.append(self.stores[split].read(self.field, torch.tensor(rows)))
         order = [place for split in self.stores for place, (of, _) in enumerate(places) if of == split]
         if not found:
             return torch.empty(0, self.width)

@@ -146,6 +146,7 @@ def _resume(
     _refuse_changes(settings, run)
     if processes.first:
         check_writable(run.path)
+        # another training of this run is refused now, and not after minutes of loading what it reads
         with run.locked():
             pass
     resolved, device, assets = _recorded(run), str(options.device), run.assets()
@@ -180,6 +181,7 @@ def _train(
     task = assembly.fitted.task
     if isinstance(task, Retrieval) and have_identities(assembly.manifest.split("val")):
         options = replace(options, metric=person_search.PRIMARY)
+    # what cannot be trained is refused before there is a folder of a run
     plan_stages(resolved.method, resolved.settings, model, data, options.seed, options.chunk, processes)
     run = open_run()
     reporter.info(

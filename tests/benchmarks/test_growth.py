@@ -1,10 +1,12 @@
 """Growth: laws that are fitted, what is computed and says so, and a work that does what it is named."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
-from benchmarks.growth import draw, fit, measure, page, with_computed
+from benchmarks import growth
+from benchmarks.growth import Failed, draw, fit, keep, main, measure, page, with_computed
 from benchmarks.growth_works import GROWTHS, Growth
 
 SIZES = (10, 100, 1000)
@@ -66,3 +68,37 @@ def test_a_point_is_measured_over_an_index_that_is_there(
 
     assert found["seconds"] > 0 and found["memory_mib"] >= 0
     assert len(GROWTHS["search"].make(50, tmp_path)()[1][0]) == 10
+
+
+def test_a_command_that_fails_is_told_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def apart(name: str, size: int, *_: object) -> dict[str, float]:
+        if name == "search":
+            raise Failed("search at 1,000: not done after 300 seconds")
+        return {"seconds": 1e-3 * size, "memory_mib": 2.0}
+
+    monkeypatch.setattr(growth, "apart", apart)
+    monkeypatch.setattr(growth, "draw", lambda about, points, path: path.touch())
+    monkeypatch.setattr(growth, "keep", lambda *given: keep(*given, tmp_path))
+    monkeypatch.setattr("sys.argv", ["growth", "--only", "search", "prepare", "--threads", "1"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1 and "search at 1,000: not done" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"growth.json", "README.md", "prepare.png"}
+
+
+def test_a_growth_is_kept_beside_those_of_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "draw", lambda about, points, path: path.touch())
+    asked = argparse.Namespace(threads=1, clock="cpu")
+    for name in ("train", "prepare"):
+        points = [{"size": size, "seconds": 1.0, "memory_mib": 2.0} for size in GROWTHS[name].measured]
+        keep(name, with_computed(GROWTHS[name], points), asked, tmp_path)
+
+    text = (tmp_path / "README.md").read_text()
+
+    assert 0 < text.index("## mmx prepare") < text.index("## mmx train")

@@ -68,6 +68,14 @@ def test_a_slow_contestant_takes_no_more_samples_than_it_is_given():
     assert order == ["mmx", "slow", "mmx", "mmx"]
 
 
+def test_a_peer_that_is_slow_by_itself_takes_the_least_number_of_samples_and_mmx_all():
+    order = []
+    slow = peer("slow", lambda: order.append("slow"))
+    entered = [Contestant("mmx", lambda: order.append("mmx")), slow]
+    measure(entered, row(rounds=5), {"mmx": 9.0, "slow": 9.0}, 0.0, lambda: 1.0, lambda: 0.0)
+    assert (order.count("mmx"), order.count("slow")) == (5, 3)
+
+
 def test_a_row_on_a_machine_that_never_is_free_is_refused():
     probes = itertools.chain([100.0], itertools.repeat(10.0))
     with pytest.raises(TooBusy, match="a-row"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results, table
-from benchmarks.__main__ import FOLDER, rows_of
+from benchmarks.__main__ import FOLDER, busy, rows_of
 
 
 def record(ratio=9.1, **more):
@@ -58,23 +58,23 @@ def test_a_line_for_each_floor_with_the_ratio_of_the_run_before():
     assert lines[2] == "2 of 3 floors are met; 0 rows failed."
     assert lines[6:9] == [
         "| recall of all | 52.7 ms, 5.0 MiB | loop (transcribed) | 1.5 s, 100.0 MiB (a call x 20) "
-        "| **9.1** (8.8 to 9.4; before 9) | 7 times as fast | yes |",
-        "|  | 5.0 MiB | loop (transcribed) | 100.0 MiB | **20** (before 20) | memory 1/10 | yes |",
+        "| **9.1** (8.8 to 9.4) | 9 | 7 times as fast | yes |",
+        "|  | 5.0 MiB | loop (transcribed) | 100.0 MiB | **20** | 20 | memory 1/10 | yes |",
         "|  | 52.7 ms, 5.0 MiB | product (limit) | 26.4 ms, 1.0 MiB "
-        "| **2** (1.25 to 2.5; before 2) | 1.6 of its time | **no** |",
+        "| **2** (1.25 to 2.5) | 2 | 1.6 of its time | **no** |",
     ]
     assert lines[-1] == "- `recall`: 3 to 7 samples, 1 dropped; loop: apart 0.25. Tried so."
 
 
 def test_a_run_before_with_other_threads_is_not_set_beside():
     text = table.table({"recall": [record(), record(ratio=9.0, threads=1)]})
-    assert "before" not in text
+    assert "| **9.1** (8.8 to 9.4) |  | 7 times as fast | yes |" in text
 
 
 def test_a_failed_row_says_so_in_the_table():
     failed = {"script": "a", "row": "x", "title": "a row", "failed": "Different: 1 | 2"}
     text = table.table({"x": [failed], "recall": [record()]})
-    assert "| a row | failed: Different: 1 / 2 | | | | | no |" in text
+    assert "| a row | failed: Different: 1 / 2 | | | | | | no |" in text
     assert "2 of 3 floors are met; 1 rows failed." in text
 
 
@@ -113,3 +113,19 @@ def test_rows_are_read_from_a_script_and_no_two_scripts_have_one_of_the_same_nam
     names = Counter(name for path in FOLDER.glob("*.py") for name in rows_of(path))
     assert names["recall-1k"] == 1
     assert set(names.values()) == {1}
+
+
+def test_only_rows_that_failed_for_a_busy_machine_are_measured_once_more(tmp_path: Path):
+    for row, failed in (
+        ("slow", "benchmarks.side_by_side.TooBusy: slow: kept 1"),
+        ("wrong", "Different: far"),
+    ):
+        results.keep({"row": row, "failed": failed}, tmp_path)
+    results.keep({"row": "good"}, tmp_path)
+    assert busy(["slow", "wrong", "good"], tmp_path) == ["slow"]
+
+
+def test_the_run_before_is_the_last_that_did_not_fail(tmp_path: Path):
+    for run in ({"ratio": 1}, {"failed": "TooBusy"}, {"ratio": 2}):
+        results.keep({"row": "a", **run}, tmp_path)
+    assert [run["ratio"] for run in results.runs_of("a", tmp_path)] == [2, 1]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmx.core.home import Home
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.gallery_place import index_folder
 from tests.typed import typed
 

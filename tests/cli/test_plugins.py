@@ -52,7 +52,7 @@ from types import SimpleNamespace
 from mmx.core.index_keeper import IndexKeeper
 from mmx.search.gallery_index import LocalIndex
 from mmx.store.gallery_rows import RowsHeader
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 def place(address):
     return Path(address.removeprefix("shelf://"))
@@ -226,6 +226,17 @@ def test_an_encoder_that_cannot_be_used_says_why(
 
     assert _run(monkeypatch, "extract", "small", "--encoder", f"plugin:{name}") == 7
     assert words in capsys.readouterr().err
+
+
+def test_an_encoder_to_be_trained_that_can_only_be_run_says_what_it_lacks(
+    site: Path, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    make_corpus(home)
+    write_plugin(site, "mmx.encoders", "mean-of-colours", ENCODER, "colours")
+    words = ("--preset", "tiny", "--set", "image_encoder=mean-of-colours", "--set", "train_image=true")
+
+    assert _run(monkeypatch, "train", "attention-clip", "--dataset", "small", *words) == 7
+    assert "its encoder, which is to be trained, lacks blocks, resize. Mend it" in capsys.readouterr().err
 
 
 def test_an_index_is_kept_at_an_address_of_another_package(

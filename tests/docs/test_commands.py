@@ -20,7 +20,7 @@ from tests.pages import DOCS, ROOT, typed_lines
 
 PAGES = [ROOT / "README.md", *DOCS]
 SMALLER = {
-    r"--preset (offline-tuned|offline|strong|frozen)\b": "--preset tiny",
+    r"--preset (offline-tuned|offline|strong)\b": "--preset tiny",
     r"--preset tiny\b": "--preset tiny --set epochs=1",
     r"--dataset flickr8k\b": "--dataset toy",
     r"--dataset twitter2017\b": "--dataset mine-posts --preset tiny",
@@ -39,6 +39,7 @@ NOT_HERE = {
     r"(--raw|--import) DIR\b": "data of others; tests/corpora reads each layout from files made for it",
     r"clip-vit-b32|cuhk_pedes|oxford_pets|hub:": "a hub, or data that others made",
     r"^mmx export offline-flickr8k --onnx": "150 MB; the next lines do it with a small run",
+    r"--int8$": "a val that is large enough for recall to hold; tests/workflows/test_int8_recall.py",
     r"--tune-weight$": "a weight that an hour's training gave; tests/workflows/test_two_stages.py",
     r"^mmx push RUN me/my-run --private": "a hub; tests/workflows/test_push.py pushes to one of its own",
     r"http://": "a server of Milvus",

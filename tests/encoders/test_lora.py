@@ -43,7 +43,7 @@ def run(tower: torch.nn.Module) -> torch.Tensor:
 
 @EACH
 def test_queries_keys_values_and_outputs_of_every_layer_are_found(kind: str, modality: str) -> None:
-    names = attention_layers(load_encoder(f"random:{kind}", modality).network)
+    names = attention_layers(load_encoder(f"random:{kind}", modality))
 
     assert len(names) == 2 * 4
     assert not any("mlp" in name or "head" in name or "intermediate" in name for name in names)

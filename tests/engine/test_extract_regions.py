@@ -63,7 +63,7 @@ def test_row_i_is_what_the_detector_says_of_record_i_and_of_its_mirror(
         pixels = torch.from_numpy(read_pixels(manifest.image_path(record), encoder.view))
         for turned, mirrored in ((pixels, None), (pixels.flip(-1), torch.tensor([True]))):
             for field, values in encoder([turned]).items():
-                read = store.read_images(field, torch.tensor([row]), mirrored)
+                read = store.read(field, torch.tensor([row]), mirrored)
                 torch.testing.assert_close(read, values.half().float())
 
 

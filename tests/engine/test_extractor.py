@@ -52,9 +52,9 @@ def test_row_i_is_what_the_encoder_says_of_record_i(manifest: Manifest, tmp_path
 
     assert (done.items, done.shards_made, done.shards_kept) == (10, 4, 0)
     for field in ("image_features", "patch_features"):
-        read = store.read_images(field, torch.arange(10))
+        read = store.read(field, torch.arange(10))
         torch.testing.assert_close(read, encoder(pixels)[field], atol=2e-3, rtol=2e-3)
-        mirrored = store.read_images(field, torch.arange(10), torch.ones(10, dtype=torch.bool))
+        mirrored = store.read(field, torch.arange(10), torch.ones(10, dtype=torch.bool))
         torch.testing.assert_close(mirrored, encoder(pixels.flip(-1))[field], atol=2e-3, rtol=2e-3)
 
 
@@ -77,7 +77,7 @@ def test_caption_j_is_what_the_encoder_says_of_it_alone(
         tokens, mask = store.read_tokens(torch.tensor([row]))
         assert mask.all()
         torch.testing.assert_close(tokens, alone["token_features"], atol=5e-3, rtol=5e-3)
-        read = store.read_texts("text_features", torch.tensor([row]))
+        read = store.read("text_features", torch.tensor([row]))
         torch.testing.assert_close(read, alone["text_features"], atol=5e-3, rtol=5e-3)
 
 
@@ -252,5 +252,5 @@ def test_a_post_without_a_picture_has_a_row_of_zeros(home: Home, tmp_path: Path)
     _extract(manifest, tmp_path / "features")
 
     store = FeatureStore.open(tmp_path / "features", "test", manifest.fingerprint)
-    read = store.read_images("image_features", torch.arange(7))
+    read = store.read("image_features", torch.arange(7))
     assert (read[[0, 3, 4, 5]] == 0).all() and (read[[1, 2, 6]].abs().sum(1) > 0).all()

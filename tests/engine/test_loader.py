@@ -1,6 +1,7 @@
 """The order of training: each image once, captions drawn fairly, the same from any start, by any workers."""
 
 import itertools
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -194,3 +195,25 @@ def test_leaving_early_ends_the_reading(pictures: SplitData) -> None:
     batches.close()
 
     assert next(batches, None) is None
+
+
+def test_for_a_card_every_field_is_pinned_where_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = []
+
+    def pin(self: torch.Tensor) -> torch.Tensor:
+        pinned.append(threading.current_thread().name)
+        return self + 1
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    data = make_data(8)
+    order = order_of(data)
+    places = order.places((1, 0), epochs=1)
+
+    plain, moved = (list(read_ahead(data, order, places, workers=0, pin=pin)) for pin in (False, True))
+
+    for [before], [after] in zip(plain, moved, strict=True):
+        assert after.number == before.number and after.batch.filled().keys() == before.batch.filled().keys()
+        for name, value in before.batch.filled().items():
+            assert torch.equal(after.batch.filled()[name], value + 1)
+    assert len(pinned) == 2 * len(plain[0][0].batch.filled())
+    assert all(name.startswith("mmx-batches") for name in pinned)

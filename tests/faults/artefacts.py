@@ -15,7 +15,7 @@ from mmx.store.calibration import Calibration
 from mmx.store.checkpoint import read_weights
 from mmx.store.concepts import open_concepts
 from mmx.store.features import FeatureStore
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.store.second_look import SecondLooks
@@ -108,7 +108,7 @@ def _features(folder: Path, manifest: Manifest) -> Artefact:
     def load() -> Any:
         store = FeatureStore.open(folder, "val", manifest.fingerprint)
         rows = torch.arange(int(store.caption_offsets[-1]) if store.modality == "text" else store.rows)
-        read = {name: store.read_images(name, rows) for name in store.fields if name != "token_features"}
+        read = {name: store.read(name, rows) for name in store.fields if name != "token_features"}
         if "token_features" in store.fields:
             read["tokens"] = store.read_tokens(rows)
         about = (store.encoder, store.fingerprint, store.width, store.rows, store.grid_view, store.taken_in)

@@ -14,8 +14,8 @@ from mmx.core.record import SPLITS, Record
 from mmx.store.checkpoint import read_weights, save_weights
 from mmx.store.entries import Entry
 from mmx.store.features import FeatureStore
+from mmx.store.gallery import Gallery
 from mmx.store.image_paths import path_inside, relative_path
-from mmx.store.index import Gallery
 from mmx.store.manifest import Manifest, write_manifest
 from mmx.store.scope import Scope
 from mmx.store.sealed import read_sealed, write_sealed
@@ -90,7 +90,7 @@ def test_any_captions_have_their_features_back(
             data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=4)) if counts else [],
             dtype=torch.int64,
         )
-        assert torch.equal(store.read_texts("text_features", rows), fields["text_features"][rows].float())
+        assert torch.equal(store.read("text_features", rows), fields["text_features"][rows].float())
         read, mask = store.read_tokens(rows)
         for place_, row in enumerate(rows.tolist()):
             whole = fields["token_features"][tokens[row] : tokens[row + 1]].float()

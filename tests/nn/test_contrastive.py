@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
-from mmx.nn.contrastive import contrastive_loss, positive_pairs, soft_cross_entropy
+from mmx.nn.contrastive import contrastive_loss, positive_pairs
 
 
 @pytest.mark.parametrize("n", [1, 4, 64])
@@ -53,11 +54,28 @@ def test_pictures_of_one_identity_are_positives_of_each_others_captions() -> Non
     assert positive.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
 
 
+def test_rows_and_columns_far_below_the_others_count_as_much() -> None:
+    logits = torch.tensor([[200.0, 1.0, 2.0], [-200.0, -199.0, -600.0], [0.5, -300.0, 0.0]])
+    rows, columns = logits.log_softmax(1).diagonal(), logits.log_softmax(0).diagonal()
+
+    loss = contrastive_loss(logits, torch.eye(3, dtype=torch.bool))
+
+    assert loss.item() == pytest.approx(-(rows.mean() + columns.mean()).item() / 2)
+
+
+def test_the_gradient_is_that_of_small_differences() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    positive = positive_pairs(torch.tensor([1, 2, 8]), torch.tensor([1, 1, 2, 2, 9]))
+
+    assert torch.autograd.gradcheck(lambda table: contrastive_loss(table, positive), logits)
+
+
 def test_a_row_without_a_positive_is_left_out() -> None:
     logits = torch.randn(3, 2)
     positive = torch.tensor([[True, False], [False, True], [False, False]])
     rows = torch.stack([-logits[0].log_softmax(0)[0], -logits[1].log_softmax(0)[1]]).mean()
-    columns = soft_cross_entropy(logits.T, positive.T.float()).mean()
+    columns = functional.cross_entropy(logits.T, positive.T.float())
 
     torch.testing.assert_close(contrastive_loss(logits, positive), (rows + columns) / 2)
 

@@ -31,7 +31,7 @@ def test_parts_and_rest_are_the_score_and_regions_add_up_over_words() -> None:
 
     assert found.accounted_for == pytest.approx(0.5)
     assert found.together() == pytest.approx((0.4, 0.1))
-    document = json.loads(json.dumps(found.as_document()))
+    document = json.loads(json.dumps(found.document()))
     assert document["rest"] == pytest.approx(0.3)
     assert document["words"][1] == {
         "text": "dog", "kind": "word", "unknown": False, "weight": pytest.approx(0.2), "weights": [0.3, -0.1]
@@ -43,7 +43,7 @@ def test_attention_is_no_part_of_the_score_and_is_said_to_be_none() -> None:
     found = make((Word("dog", (0.9, 0.1)),), adds_up=False)
 
     assert found.accounted_for is None
-    assert found.as_document()["rest"] is None
+    assert found.document()["rest"] is None
     assert "attention" in " ".join(found.notes)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmx.store.entries import Entries, Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 pytest.importorskip("pymilvus")
 server_manager = pytest.importorskip("milvus_lite.server_manager")

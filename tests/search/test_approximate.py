@@ -10,7 +10,7 @@ from mmx.search.exact import top_k
 from mmx.search.nearest import nearest
 from mmx.store.approximation import Approximation
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 
 def gallery(rows: int, width: int = 32) -> Gallery:

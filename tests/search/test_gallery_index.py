@@ -17,7 +17,7 @@ from mmx.search.exact import top_k
 from mmx.search.gallery_index import GalleryIndex, LocalIndex, in_file
 from mmx.search.where import rows_where
 from mmx.store.codes import round_off
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.index_address import milvus
 from mmx.workflows.picture_columns import folder_columns
 from tests.search.milvus_home import WIDTH, milvus_file, milvus_server, small_gallery

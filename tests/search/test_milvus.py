@@ -11,11 +11,12 @@ import torch
 
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.reporter import SilentReporter
-from mmx.search.milvus import ABOUT, MilvusIndex, read_header, write_header
+from mmx.search.milvus import MilvusIndex
 from mmx.search.milvus_client import Address, Connection
 from mmx.search.milvus_copy import header_at, remove_index, write_gallery
+from mmx.search.milvus_header import ABOUT, read_header, write_header
 from mmx.store.entries import Entries, Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.scope import Scope
 from mmx.workflows.picture_columns import folder_columns
 from tests.search.milvus_home import WIDTH, milvus_file, milvus_server, small_gallery

@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from mmx.search import nearest as ways
 from mmx.store.codes import round_off
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 
 def test_many_queries_find_together_what_each_finds_alone_through_the_codes(monkeypatch):

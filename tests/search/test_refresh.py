@@ -13,7 +13,7 @@ from mmx.core.reporter import SilentReporter
 from mmx.search import refresh as module
 from mmx.search.photos import Photo, find_photos
 from mmx.search.refresh import refresh
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 
 EMPTY = Gallery("photos", "f", (), torch.empty(0, 0), complete=False)
 

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from mmx.core.errors import ArtifactError
 from mmx.store.arrays import ArrayFile
 from mmx.store.entries import Entry
+from mmx.store.gallery import Gallery
 from mmx.store.gallery_arrays import GalleryArrays
-from mmx.store.index import Gallery
 from mmx.store.tensors import TensorFile, save_tensors
 
 TENSORS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from mmx.core.errors import ArtifactError, DataError
-from mmx.store.features import LONG_ROW, FeatureStore
+from mmx.store.features import ALONE, LONG_ROW, FeatureStore
 from mmx.store.shard import HEADER_KEY, ShardHeader, save_shard
 
 HEADER = ShardHeader(
@@ -73,7 +73,7 @@ def test_any_rows_come_back_in_the_order_asked_for(
         _write_images(folder)
     store = FeatureStore.open(folder, "test", "m1")
 
-    read = store.read_images("patch_features", torch.tensor(rows))
+    read = store.read("patch_features", torch.tensor(rows))
 
     assert read.dtype == torch.float32
     assert torch.equal(read, IMAGES[rows].float())
@@ -86,7 +86,7 @@ def test_a_store_tells_what_made_it(tmp_path: Path) -> None:
 
     assert (store.encoder, store.fingerprint, store.modality) == ("random:x", "f1", "image")
     assert (store.width, store.rows) == (3, 10)
-    assert store.read_images("image_features", torch.tensor([], dtype=torch.int64)).shape == (0, 3)
+    assert store.read("image_features", torch.tensor([], dtype=torch.int64)).shape == (0, 3)
 
 
 def test_mirrored_rows_are_read_from_the_mirrored_pictures(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_mirrored_rows_are_read_from_the_mirrored_pictures(tmp_path: Path) -> No
     )
     store = FeatureStore.open(tmp_path, "test", "m1")
 
-    read = store.read_images("image_features", torch.tensor([1, 0, 1]), torch.tensor([False, True, True]))
+    read = store.read("image_features", torch.tensor([1, 0, 1]), torch.tensor([False, True, True]))
 
     assert torch.equal(read, torch.stack([IMAGES[1, 0], IMAGES[0, 1], IMAGES[1, 1]]).float())
 
@@ -121,7 +121,7 @@ def test_regions_come_back_with_their_boxes_and_scores(tmp_path: Path) -> None:
 
     assert (store.width, store.fields) == (3, ("region_boxes", "region_features", "region_scores"))
     for field, values in REGIONS.items():
-        assert torch.equal(store.read_images(field, torch.tensor([3, 0])), values[[3, 0]].float())
+        assert torch.equal(store.read(field, torch.tensor([3, 0])), values[[3, 0]].float())
 
 
 @pytest.mark.parametrize(
@@ -155,10 +155,12 @@ def test_a_shard_that_says_nothing_of_the_view_is_read_as_of_a_square_one(tmp_pa
     assert FeatureStore.open(tmp_path, "test", "m1").grid_view == (1, 1)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 def test_long_rows_of_several_shards_come_back_with_those_of_mirrored_pictures_in_place(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    width = LONG_ROW
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    width = max(LONG_ROW, ALONE + 1)
     rows = torch.arange(4.0)[:, None].expand(4, width).half()
     header = dataclasses.replace(
         HEADER, fields=("image_features", "image_features_mirrored"), width=width, total=4, shard_records=2
@@ -171,7 +173,7 @@ def test_long_rows_of_several_shards_come_back_with_those_of_mirrored_pictures_i
     store = FeatureStore.open(tmp_path, "test", "m1")
     asked, mirrored = torch.tensor([3, 0, 1, 3]), torch.tensor([False, True, False, True])
 
-    read = store.read_images("image_features", asked, mirrored)
+    read = store.read("image_features", asked, mirrored)
 
     assert read.dtype == torch.float32
     assert read[:, 0].tolist() == read[:, -1].tolist() == [3, 10, 1, 13]
@@ -185,7 +187,7 @@ def test_a_batch_that_is_still_held_is_not_written_over(tmp_path: Path) -> None:
     save_shard(tmp_path, header, {"image_features": rows}, ["", ""])
     store = FeatureStore.open(tmp_path, "test", "m1")
 
-    held = [store.read_images("image_features", torch.tensor([number % 2] * 2)) for number in range(12)]
+    held = [store.read("image_features", torch.tensor([number % 2] * 2)) for number in range(12)]
 
     assert [batch[0, 0].item() for batch in held] == [0, 1] * 6
     assert all(bool((batch == batch[0, 0]).all()) for batch in held)
@@ -196,7 +198,7 @@ def test_mirrored_rows_that_nobody_extracted_are_asked_for_by_command(tmp_path: 
     store = FeatureStore.open(tmp_path, "test", "m1")
 
     with pytest.raises(ArtifactError, match=r"--flip --overwrite"):
-        store.read_images("image_features", torch.tensor([0]), torch.tensor([True]))
+        store.read("image_features", torch.tensor([0]), torch.tensor([True]))
 
 
 def test_tokens_come_back_padded_to_the_longest_asked_for(tmp_path: Path) -> None:
@@ -210,7 +212,7 @@ def test_tokens_come_back_padded_to_the_longest_asked_for(tmp_path: Path) -> Non
     assert torch.equal(read[0], tokens[4:8])
     assert torch.equal(read[1], torch.stack([tokens[3], *torch.zeros(3, 3)]))
     assert torch.equal(read[2, :3], tokens[:3])
-    assert torch.equal(store.read_texts("text_features", torch.tensor([2, 0])), tokens[[4, 0]])
+    assert torch.equal(store.read("text_features", torch.tensor([2, 0])), tokens[[4, 0]])
     assert store.read_tokens(torch.tensor([1]))[0].shape == (1, 1, 3)
 
 
@@ -310,9 +312,9 @@ def test_nan_rows_on_disk_are_found_when_they_are_read(tmp_path: Path) -> None:
     _forge(tmp_path, {"image_features": features})
     store = FeatureStore.open(tmp_path, "test", "m1")
 
-    assert store.read_images("image_features", torch.tensor([0])).sum() == 0
+    assert store.read("image_features", torch.tensor([0])).sum() == 0
     with pytest.raises(ArtifactError, match=r"row 1 of 'test'"):
-        store.read_images("image_features", torch.tensor([0, 1]))
+        store.read("image_features", torch.tensor([0, 1]))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04cos\nsystem\n.", b"\xff" * 64])
@@ -346,7 +348,7 @@ def test_a_row_that_changed_on_the_disk_is_named_when_it_is_read(tmp_path: Path,
 
     def read(row: int) -> None:
         store, rows = FeatureStore.open(tmp_path, "val", "m"), torch.tensor([row])
-        store.read_tokens(rows) if field == "token_features" else store.read_texts(field, rows)
+        store.read_tokens(rows) if field == "token_features" else store.read(field, rows)
 
     read(0)
     with pytest.raises(

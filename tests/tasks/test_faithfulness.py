@@ -92,7 +92,7 @@ def test_the_means_of_two_pairs_by_hand() -> None:
     row = found.comparisons[0]
     assert (found.score, row.top, row.random, row.pairs_above) == (2, 2, 2.5, 0.5)
     assert row.p == pytest.approx(2 / 3)
-    assert found.as_document()["masked"][0]["above_random"] is False
+    assert found.document()["masked"][0]["above_random"] is False
 
 
 def test_what_is_found_is_told_share_by_share_and_not_above_random_is_not_hidden() -> None:

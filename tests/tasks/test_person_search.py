@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmx.tasks.bootstrap import RankSums
 from mmx.tasks.person_search import METRICS, person_metrics
 from mmx.tasks.rank_lists import Places
+from mmx.tasks.rank_sums import RankSums
 from mmx.tasks.recall import Ranks
 from mmx.tasks.rerank import FirstStage, rerank
 from mmx.tasks.resampling import intervals, paired_test

@@ -22,7 +22,7 @@ from mmx.core.reporter import SilentReporter
 from mmx.search import milvus_copy
 from mmx.search.milvus import MilvusIndex
 from mmx.search.milvus_client import Connection
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.picture_columns import folder_columns
 from tests.search.milvus_home import milvus_file, small_gallery
 

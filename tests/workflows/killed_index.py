@@ -20,7 +20,7 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.search import refresh as refreshing
 from mmx.store.entries import Entries
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows import index, searcher
 from mmx.workflows.galleries import GALLERY, folder_index
 from mmx.workflows.gallery_place import index_folder

@@ -126,7 +126,7 @@ def test_another_split_has_other_candidates(asked: CaptionQaSettings) -> None:
 
 
 def test_it_is_called_retrieval_and_the_document_has_the_documented_keys(asked: CaptionQaSettings) -> None:
-    document = json.loads(json.dumps(ask(asked, top=1).as_document()))
+    document = json.loads(json.dumps(ask(asked, top=1).document()))
 
     assert set(document) == {
         "schema", "photo", "question", "matcher", "source", "size", "retrieved", "candidates", "definition"

@@ -9,7 +9,7 @@ from PIL import Image
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows.galleries import GALLERY, folder_index
 from mmx.workflows.gallery_place import index_folder
 from tests.workflows.stub_matcher import StubMatcher

@@ -92,7 +92,7 @@ def test_the_files_are_beside_each_other_and_say_what_they_are(trained: Home, tm
     for path in document["sheets"]:
         with Image.open(path) as sheet:
             assert sheet.width > 1000
-    assert result.as_document()["evidence"]["page"] == str(tmp_path / "out" / "found-evidence.html")
+    assert result.document()["evidence"]["page"] == str(tmp_path / "out" / "found-evidence.html")
     assert "random weights" in (tmp_path / "out" / "found-evidence.html").read_text()
     told = "\n".join(result.explained.lines)
     for words in ("found-evidence-1.png", ".html", ".json", "Faithfulness over 2 pairs", "random"):

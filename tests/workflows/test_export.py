@@ -99,7 +99,7 @@ def test_where_the_data_is_not_at_hand_drawn_pictures_and_sentences_are_compared
     made = export(ExportSettings(home.runs / "clip", home=home), SilentReporter())
     assert made.compared_on == {"image": "drawn pictures", "text": "drawn sentences"}
     assert made.path == home.runs / "clip" / "onnx" and OnnxTowers.open(made.path).bytes == made.bytes
-    assert json.loads(json.dumps(made.as_document()))["schema"] == "mmx.export/1"
+    assert json.loads(json.dumps(made.document()))["schema"] == "mmx.export/1"
 
 
 def test_a_side_that_reads_a_detector_s_regions_is_left_out_and_said_so(tmp_path: Path) -> None:

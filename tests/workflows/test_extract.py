@@ -105,10 +105,10 @@ def test_foreign_vectors_land_at_their_records(
 
     images, texts = (_store(home, manifest, "import:mine", modality) for modality in ("image", "text"))
 
-    assert images.read_images("image_features", torch.arange(10))[:, 0].tolist() == list(range(10))
+    assert images.read("image_features", torch.arange(10))[:, 0].tolist() == list(range(10))
     captions = torch.arange(int(texts.caption_offsets[-1]))
     owners = torch.arange(10).repeat_interleave(texts.caption_offsets.diff())
-    assert torch.equal(texts.read_texts("text_features", captions)[:, 0].long(), owners)
+    assert torch.equal(texts.read("text_features", captions)[:, 0].long(), owners)
 
 
 def test_a_grid_of_regions_becomes_patch_features(
@@ -123,7 +123,7 @@ def test_a_grid_of_regions_becomes_patch_features(
 
     _import(home, reporter, ImportSource(tmp_path), "butd")
 
-    read = _store(home, manifest, "import:butd", "image").read_images("patch_features", torch.tensor([9, 0]))
+    read = _store(home, manifest, "import:butd", "image").read("patch_features", torch.tensor([9, 0]))
     assert torch.equal(read, torch.from_numpy(regions[[9, 0]]))
 
 
@@ -140,7 +140,7 @@ def test_embeddings_are_kept_at_unit_length(
     )
 
     store = _store(home, manifest, "clip-vit-b32", "image")
-    vectors = store.read_images("image_embedding", torch.arange(10))
+    vectors = store.read("image_embedding", torch.arange(10))
     assert vectors.shape == (10, 3)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(10), atol=1e-3, rtol=0)
 
@@ -159,7 +159,7 @@ def test_a_foreign_vector_that_is_no_number_names_its_row(
 
 def _first_numbers(home: Home, manifest: Manifest) -> list[int]:
     store = _store(home, manifest, "import:mine", "image")
-    return store.read_images("image_features", torch.arange(10))[:, 0].int().tolist()
+    return store.read("image_features", torch.arange(10))[:, 0].int().tolist()
 
 
 def test_corrected_ids_or_vectors_are_taken_in_anew(
@@ -263,8 +263,7 @@ def test_published_clip_vectors_give_their_published_recall(
     images, texts = (_store(home, manifest, "clip-vit-b32", modality) for modality in ("image", "text"))
     owner = torch.arange(100).repeat_interleave(texts.caption_offsets.diff())
     scores = (
-        texts.read_texts("text_embedding", torch.arange(500))
-        @ images.read_images("image_embedding", torch.arange(100)).T
+        texts.read("text_embedding", torch.arange(500)) @ images.read("image_embedding", torch.arange(100)).T
     )
     rank = (scores >= scores.gather(1, owner[:, None])).sum(dim=1)
     assert [round((rank <= k).float().mean().item() * 100, 1) for k in (1, 5, 10)] == [83.2, 99.0, 99.8]

@@ -76,12 +76,12 @@ def test_vectors_with_boxes_beside_them_become_regions(
         store = opened(home, manifest, split)
         assert store.fields == ("region_boxes", "region_features", "region_scores")
         rows = torch.arange(count)
-        assert store.read_images("region_features", rows)[:, 1, 2].tolist() == list(range(1, count + 1))
-        assert store.read_images("region_boxes", rows)[-1].tolist() == [
+        assert store.read("region_features", rows)[:, 1, 2].tolist() == list(range(1, count + 1))
+        assert store.read("region_boxes", rows)[-1].tolist() == [
             pytest.approx([0.1, 0.1, 1, 0.5], abs=1e-3),
             [0, 0, 1, 1],
         ]
-        assert bool((store.read_images("region_scores", rows) == 1).all())
+        assert bool((store.read("region_scores", rows) == 1).all())
     assert opened(home, manifest, "train").fingerprint == opened(home, manifest, "val").fingerprint
 
 
@@ -109,7 +109,7 @@ def test_boxes_that_are_fractions_need_no_sizes(
 
     take_in(home, tmp_path, reporter)
 
-    assert opened(home, manifest).read_images("region_boxes", torch.tensor([0]))[0, 0, 3] == 0.5
+    assert opened(home, manifest).read("region_boxes", torch.tensor([0]))[0, 0, 3] == 0.5
 
 
 def test_a_vector_of_zeros_is_no_region(
@@ -122,8 +122,8 @@ def test_a_vector_of_zeros_is_no_region(
     take_in(home, tmp_path, reporter)
 
     store = opened(home, manifest)
-    assert store.read_images("region_scores", torch.arange(3)).tolist() == [[1, 1], [1, 0], [1, 1]]
-    assert not store.read_images("region_boxes", torch.tensor([1]))[0, 1].any()
+    assert store.read("region_scores", torch.arange(3)).tolist() == [[1, 1], [1, 0], [1, 1]]
+    assert not store.read("region_boxes", torch.tensor([1]))[0, 1].any()
 
     vectors[1] = 0
     numpy.save(tmp_path / "train_ims.npy", vectors)
@@ -140,7 +140,7 @@ def test_corrected_boxes_are_taken_in_anew(
 
     take_in(home, tmp_path, reporter)
 
-    assert opened(home, manifest).read_images("region_boxes", torch.tensor([0]))[0, 0, 2] == 0.5
+    assert opened(home, manifest).read("region_boxes", torch.tensor([0]))[0, 0, 2] == 0.5
 
 
 def remove_sizes(folder: Path) -> None:

@@ -18,7 +18,7 @@ from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
 from mmx.search import refresh as refreshing
 from mmx.search.approximate import LEAST_ROWS
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows import index as workflow
 from mmx.workflows import index_removal, searcher
 from mmx.workflows.galleries import GALLERY, folder_index

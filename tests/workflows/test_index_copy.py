@@ -11,7 +11,7 @@ from PIL import Image
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.home import Home
 from mmx.core.reporter import SilentReporter
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.workflows import index as workflow
 from mmx.workflows import index_removal, searcher
 from mmx.workflows.galleries import GALLERY, folder_index
@@ -102,8 +102,8 @@ def test_a_search_of_a_copy_finds_what_a_search_of_the_folder_finds(
     ):
         inside = search_with(StubMatcher(), SearchSettings(folder=indexed, home=home, **words), QUIET)
         for address in (place, str(tmp_path / "p.safetensors")):
-            found = search(SearchSettings(index=address, home=home, **words), QUIET).as_document()
-            assert found == inside.as_document()
+            found = search(SearchSettings(index=address, home=home, **words), QUIET).document()
+            assert found == inside.document()
 
 
 def test_a_condition_beyond_milvus_is_refused_there_and_met_in_a_file(

@@ -59,7 +59,7 @@ def one(settings: SearchSettings) -> SearchResult:
 
 
 def same(ours: SearchResult, theirs: SearchResult) -> None:
-    plain = [{**result.as_document(), "hits": None} for result in (ours, theirs)]
+    plain = [{**result.document(), "hits": None} for result in (ours, theirs)]
     assert plain[0] == plain[1]
     for hit, other in zip(ours.hits, theirs.hits, strict=True):
         assert hit.score == pytest.approx(other.score, abs=1e-4)

@@ -18,7 +18,7 @@ from mmx.store.manifest import Manifest, write_manifest
 from mmx.workflows.galleries import folder_index, split_gallery
 from mmx.workflows.gallery_place import index_folder
 from mmx.workflows.search import ask, search
-from mmx.workflows.search_result import SearchResult, as_document
+from mmx.workflows.search_result import SearchResult, document_of
 from mmx.workflows.search_settings import SearchSettings, check
 from mmx.workflows.searchable import encode_query, open_searchables
 from tests.workflows.stub_matcher import StubMatcher, search_with
@@ -73,7 +73,7 @@ def test_the_photos_a_sentence_names_come_first_in_the_order_of_their_names(home
 def test_a_picture_finds_pictures_like_it(home: Home, photos: Path) -> None:
     result = look(home, image=photos / "d.png", folder=photos, top=1)
     assert [hit.id for hit in result.hits] == ["d.png"]
-    assert result.as_document()["query"] == {"image": str(photos / "d.png")}
+    assert result.document()["query"] == {"image": str(photos / "d.png")}
 
 
 def test_words_that_nobody_knows_still_have_an_answer(home: Home, photos: Path) -> None:
@@ -219,7 +219,7 @@ def test_the_sheet_shows_the_hits(home: Home, photos: Path, tmp_path: Path) -> N
 
 
 def test_the_document_has_the_documented_keys(home: Home, photos: Path) -> None:
-    document = json.loads(json.dumps(look(home, query="red", folder=photos, top=1).as_document()))
+    document = json.loads(json.dumps(look(home, query="red", folder=photos, top=1).document()))
     assert document == {
         "schema": "mmx.search/1",
         "query": {"text": "red"},
@@ -345,12 +345,12 @@ def test_a_sum_is_between_its_terms_and_away_from_what_is_subtracted(home: Home,
     ]  # fmt: skip
     less = look(home, query=f"red + {photos / 'd.png'} - red", folder=photos, top=1)
     assert [hit.id for hit in less.hits] == ["d.png"]
-    assert less.as_document()["query"] == {"sum": f"red + {photos / 'd.png'} - red"}
+    assert less.document()["query"] == {"sum": f"red + {photos / 'd.png'} - red"}
 
 
 def test_a_picture_and_words_are_a_sum(home: Home, photos: Path) -> None:
     result = look(home, image=photos / "d.png", query="- green", folder=photos, top=1)
-    assert result.as_document()["query"] == {"sum": f"{photos / 'd.png'} - green"}
+    assert result.document()["query"] == {"sum": f"{photos / 'd.png'} - green"}
     assert round(result.hits[0].score, 3) == 0.707
 
 
@@ -385,7 +385,7 @@ def test_a_table_of_ones_own_gives_photos_columns(home: Home, photos: Path, tmp_
 def test_nothing_below_the_least_cosine_is_shown(home: Home, photos: Path) -> None:
     result = look(home, query="red and blue", folder=photos, min_score="0.7")
     assert [hit.id for hit in result.hits] == ["a.png", "d.png", "sub/c.png"]
-    assert result.as_document()["min_score"] == 0.7
+    assert result.document()["min_score"] == 0.7
 
 
 def test_a_pretrained_pair_has_no_calibrated_cut_off(home: Home, photos: Path) -> None:
@@ -422,7 +422,7 @@ def test_several_queries_have_an_answer_each_from_galleries_opened_once(home: Ho
     asked = [SearchSettings(query=word, folder=photos, top=1, home=home) for word in ("blue", "green")]
     searchables = open_searchables(matcher, asked[0], quiet)
     results = [ask(matcher, searchables, one, quiet, encode_query(matcher, one)) for one in asked]
-    document = as_document(results)
+    document = document_of(results)
     assert document["schema"] == "mmx.searches/1"
     assert [answer["hits"][0]["id"] for answer in document["answers"]] == ["d.png", "b.png"]
 

@@ -64,7 +64,7 @@ def test_the_colour_asked_for_comes_first_and_both_scores_are_given(home: Home) 
     assert ids(result) == ["val-2", "val-8", "val-1", "val-3"]
     assert [(hit.score, hit.cosine) for hit in result.hits] == [(2, 1), (2, 1), (1, 1), (1, 1)]
     assert result.rerank == {"top": 100, "weight": 1.0}
-    document = result.as_document()
+    document = result.document()
     assert document["rerank"] == result.rerank and document["hits"][0]["cosine"] == 1
 
 
@@ -83,7 +83,7 @@ def test_what_is_farther_than_the_nearest_keeps_its_place_behind_them(home: Home
 
     assert ids(result) == ["val-2", "val-1", "val-3", "val-7", "val-8", "val-9"]
     assert [hit.cosine for hit in result.hits] == [1, 1, None, None, None, None]
-    assert "cosine" not in result.as_document()["hits"][2]
+    assert "cosine" not in result.document()["hits"][2]
 
 
 def test_more_are_looked_at_than_are_shown(home: Home) -> None:
@@ -95,7 +95,7 @@ def test_without_the_second_stage_the_order_is_the_first_ones(home: Home) -> Non
     result = look(home, query="green thing", split="val", top=3, rerank_top=0)
 
     assert ids(result) == ["val-1", "val-2", "val-3"]
-    assert result.rerank is None and "rerank" not in result.as_document()
+    assert result.rerank is None and "rerank" not in result.document()
     assert [hit.cosine for hit in result.hits] == [None] * 3
     assert look(home, query="green thing", split="val", top=0).hits == ()
 

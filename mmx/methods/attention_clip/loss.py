@@ -18,7 +18,7 @@ from mmx.methods.attention_clip.identities import sdm_loss
 from mmx.methods.attention_clip.masked_words import hide_words, word_nll
 from mmx.methods.attention_clip.matching import draw_pairs
 from mmx.methods.attention_clip.model import AttentionClip, image_embedding, text_embedding
-from mmx.nn.contrastive import contrastive_loss, positive_pairs, soft_cross_entropy
+from mmx.nn.contrastive import contrastive_loss, positive_pairs
 from mmx.nn.precision import at_least_float32
 
 
@@ -91,7 +91,7 @@ def faithful_loss(image: Tensor, text: Tensor, temperature: Tensor) -> Tensor:
         raise ValueError(f"the loss compares pairs: {len(image)} images and {len(text)} captions")
     logits = text @ image.T / temperature
     targets = (temperature * (image @ image.T + text @ text.T) / 2).softmax(dim=-1)
-    return ((soft_cross_entropy(logits, targets) + soft_cross_entropy(logits.T, targets.T)) / 2).mean()
+    return (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets.T)) / 2
 
 
 def matching_loss(model: AttentionClip, rows: Mapping[str, Tensor]) -> Tensor:

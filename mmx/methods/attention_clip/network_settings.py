@@ -3,40 +3,15 @@
 from dataclasses import dataclass
 
 from mmx.core.settings import setting
+from mmx.core.tower_settings import TowerSettings
 
 TABLE = "seed 001, Table I"
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """The towers, the attention over them, and the space they share."""
+class NetworkSettings(TowerSettings):
+    """What the towers read, the attention over them, and the space they share."""
 
-    image_encoder: str = setting(
-        "efficientnet-lite0", "Encoder of the images.", source="ours: ships in a package"
-    )
-    text_encoder: str = setting("minilm", "Encoder of the captions.", source="ours: ships in a package")
-    train_image: bool = setting(
-        False,
-        "Train the image encoder; else its features are read from `mmx extract`.",
-        source="ours: quick on a CPU",
-    )
-    train_text: bool = setting(
-        False,
-        "Train the text encoder; else its features are read from `mmx extract`.",
-        source="ours: quick on a CPU",
-    )
-    image_blocks: int | None = setting(
-        None,
-        "Number of last blocks of the image encoder that are trained; none for all.",
-        source="ours",
-        low=1,
-    )
-    text_blocks: int | None = setting(
-        None,
-        "Number of last blocks of the text encoder that are trained; none for all.",
-        source="ours",
-        low=1,
-    )
     max_tokens: int = setting(
         200,
         "Tokens of a caption that a trained text encoder reads; the rest is cut off.",
@@ -48,19 +23,6 @@ class NetworkSettings:
         "Height x width of the pixels that a trained image encoder reads, such as 384x128; none for its own.",
         source="ours",
     )
-    augment: str = setting(
-        "flip",
-        "How training pictures are varied: none, flip, crop-flip, or person (flip, shift, a part erased); "
-        "the last two need train_image=true.",
-        source="ours; person: IRRA, arXiv 2303.12501, as published in code",
-        choices=("none", "flip", "crop-flip", "person"),
-    )
-    mirror: bool = setting(
-        False,
-        "Embed a picture as the mean of itself and its mirror, at twice the cost; needs train_image=true.",
-        source="ours",
-    )
-
     members: int = setting(
         1,
         "Pairs of branches that learn side by side; an embedding holds one part of each.",

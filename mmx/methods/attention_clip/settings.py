@@ -8,7 +8,6 @@ from mmx.methods.attention_clip.learning_settings import LearningSettings
 from mmx.methods.attention_clip.network_settings import NetworkSettings
 
 LEAST_SIDE, MOST_SIDE = 16, 2_048
-OF_PIXELS = ("crop-flip", "person")
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,8 @@ class AttentionClipSettings(LearningSettings, NetworkSettings):
 
     def __post_init__(self) -> None:
         self._check_attention()
-        self._check_pixels()
+        self.check_pixels(*[f"image_size={self.image_size}"] * (self.image_size is not None))
+        self._check_size()
         self._check_losses()
 
     def _check_attention(self) -> None:
@@ -47,14 +47,7 @@ class AttentionClipSettings(LearningSettings, NetworkSettings):
                 "Set train_image=true and train_text=true."
             )
 
-    def _check_pixels(self) -> None:
-        asked = {"mirror=true": self.mirror, f"augment={self.augment}": self.augment in OF_PIXELS}
-        asked[f"image_size={self.image_size}"] = self.image_size is not None
-        for name, wanted in asked.items():
-            if wanted and not self.train_image:
-                raise UsageError(
-                    f"{name} needs pixels, and a frozen image encoder reads features. Set train_image=true."
-                )
+    def _check_size(self) -> None:
         if self.image_size is not None and self.size is None:
             raise UsageError(
                 f"image_size='{self.image_size}' is not possible. Write height x width in pixels, from "

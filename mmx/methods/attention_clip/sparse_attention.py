@@ -61,6 +61,7 @@ class GridWindow:
         columns = self.columns(key.shape[2] - self.dense_rows)
         place = torch.arange(columns, device=query.device)
         near = (place[:, None] - place[None, :]).abs() <= self.radius
+        # a chunk is a row of the grid: in each of the rows about it the same columns are near
         allowed = near.repeat(1, 2 * self.radius + 1)
         return _in_chunks(query, key, value, key_mask, allowed, self.dense_rows, dropout)
 

@@ -38,7 +38,10 @@ class WordEncoder(nn.Module):
 
 def _read_by_library(reader: nn.GRU, tokens: Tensor, mask: Tensor) -> Tensor:
     packed = pack_padded_sequence(tokens, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-    return pad_packed_sequence(reader(packed)[0], batch_first=True, total_length=mask.shape[1])[0]
+    # Whatever autocast is asked for, on a card it reads in float16, where small gradients are lost.
+    with torch.autocast(tokens.device.type, enabled=False):
+        read = reader(packed)[0]
+    return pad_packed_sequence(read, batch_first=True, total_length=mask.shape[1])[0]
 
 
 def embed_words(count: int, width: int, vectors: Tensor | None, found: Tensor | None) -> nn.Embedding:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 TINY = 1e-30
 IMPOSSIBLE = -1e4
+"""Not minus infinity: zero times that is no number."""
 
 
 class Crf(nn.Module):
@@ -98,6 +99,7 @@ def _scaled(transitions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _product(state: Tensor, weights: Tensor) -> Tensor:
     """[C, K], [K, K] -> log(exp(state) weights) [C, K], scaled by the largest of each row."""
+    # As a product of matrices, since a logsumexp over both tags would hold [C, K, K] for each word.
     largest = state.max(dim=1, keepdim=True).values.detach()
     return ((state - largest).exp() @ weights).clamp_min(TINY).log() + largest
 

@@ -51,14 +51,12 @@ def exchange(tokens: Tensor, chosen: Tensor, mean: Tensor) -> Tensor:
 
 
 def add_exchange(tokens: Tensor, places: Tensor, there: Tensor, mean: Tensor) -> Tensor:
-    """[B, K, D] contiguous, [B, M] int64, [B, M] bool, the other modality's mean [B, D] -> added in place to
-    the tokens at these places, and no other token is read.
+    """[B, K, D], [B, M] int64, [B, M] bool, the other modality's mean [B, D] -> added in place to the tokens
+    at these places, and no other token is read.
     """
-    posts, among, width = tokens.shape
-    rows = places + among * torch.arange(posts, device=places.device)[:, None]
     added = torch.where(there[..., None], mean[:, None].to(tokens.dtype), 0)
-    tokens.view(-1, width).index_add_(0, rows.flatten(), added.flatten(0, 1))
-    return tokens
+    posts = torch.arange(len(tokens), device=places.device)[:, None]
+    return tokens.index_put_((posts, places), added, accumulate=True)
 
 
 def gated_exchange(tokens: Tensor, chosen: Tensor, mean: Tensor, attention: Tensor, mask: Tensor) -> Tensor:

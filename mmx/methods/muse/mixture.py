@@ -54,10 +54,12 @@ def draw(outputs: Tensor, random: torch.Generator) -> Tensor:
     """Outputs [B, 10 M] of one pixel -> a colour each [B, 3] in [-1, 1], drawn."""
     logits, means, log_scales, coefficients = _parts(at_least_float32(outputs)[..., None, None])
     noise = torch.rand(logits.shape, generator=random).clamp(1e-5, 1 - 1e-5).to(logits.device)
+    # Gumbel noise: the largest sum falls on each as often as the softmax of the logits says.
     which = (logits - (-noise.log()).log()).argmax(1, keepdim=True)
     index = which[:, :, None].expand(-1, -1, CHANNELS, -1, -1)
     mean, scale, tilt = (part.gather(1, index)[:, 0, :, 0, 0] for part in (means, log_scales, coefficients))
     even = torch.rand(mean.shape, generator=random).clamp(1e-5, 1 - 1e-5).to(mean.device)
+    # the inverse of the logistic's distribution function
     colour = mean + scale.exp() * (even.log() - (1 - even).log())
     red = colour[:, 0].clamp(-1, 1)
     green = (colour[:, 1] + tilt[:, 0] * red).clamp(-1, 1)

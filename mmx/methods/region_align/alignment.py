@@ -19,8 +19,8 @@ class RegionTokenAlignment(nn.Module):
         u_k         = W_o W_v r_k                                   W_o = 0 at the start
         s_fine      = mean_m sum_k alpha[m, k] t_m . u_k            no unit, unbounded
 
-    Since t_m . W_o (sum_k alpha[m, k] W_v r_k) is the same, keys and u of an image, queries and tokens of a
-    caption are all that a pair is scored from.
+    Since t_m . W_o (sum_k alpha[m, k] W_v r_k) is the same, and (W_q t_m) . (W_k r_k) is t_m . W_q' W_k r_k,
+    a pair is scored from the tokens as they are, and from keys W_q' W_k r_k and u of its image.
     """
 
     def __init__(
@@ -41,12 +41,13 @@ class RegionTokenAlignment(nn.Module):
         return not self.output.weight.any()
 
     def keep_regions(self, regions: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """[G, R, F], [G, R] bool -> keys [G, R, A], evidence [G, R, T], mask [G, R]."""
-        return {"keys": self.key(regions), "evidence": self.output(self.value(regions)), "mask": mask}
+        """[G, R, F], [G, R] bool -> keys [G, R, T], evidence [G, R, T], mask [G, R]."""
+        keys = self.key(regions) @ self.query.weight * self.factor
+        return {"keys": keys, "evidence": self.output(self.value(regions)), "mask": mask}
 
     def keep_tokens(self, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """[Q, L, T], [Q, L] bool -> queries [Q, L, A], tokens [Q, L, T], mask [Q, L]."""
-        return {"queries": self.query(tokens) * self.factor, "tokens": tokens, "mask": mask}
+        """[Q, L, T], [Q, L] bool -> tokens [Q, L, T], mask [Q, L]."""
+        return {"tokens": tokens, "mask": mask}
 
     def forward(self, images: Kept, texts: Kept) -> Tensor:
         """What is kept of G images and of Q captions -> fine_scores [Q, G]."""
@@ -58,7 +59,7 @@ class RegionTokenAlignment(nn.Module):
 
     def shares(self, images: Kept, texts: Kept) -> Tensor:
         """What is kept of C images and of their C captions -> alpha [C, L, R]."""
-        match = texts["queries"] @ images["keys"].transpose(1, 2)
+        match = texts["tokens"] @ images["keys"].transpose(1, 2)
         return region_shares(match, images["mask"][:, None])
 
     def explain(self, images: Kept, texts: Kept) -> Tensor:
@@ -70,8 +71,9 @@ class RegionTokenAlignment(nn.Module):
 
     @staticmethod
     def _score_block(images: Kept, texts: Kept) -> Tensor:
-        match = _all_pairs(texts["queries"], images["keys"])
-        agreement = _all_pairs(texts["tokens"], images["evidence"])
+        # One product: with an image alone, its regions are few columns, and twice as many take little longer.
+        both = torch.cat([images["keys"], images["evidence"]], dim=1)
+        match, agreement = _all_pairs(texts["tokens"], both).chunk(2, dim=-1)
         gathered = (region_shares(match, images["mask"][None, None]) * agreement).sum(dim=-1)
         return token_mean(gathered.transpose(1, 2), texts["mask"][:, None])
 

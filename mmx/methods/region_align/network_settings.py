@@ -3,41 +3,16 @@
 from dataclasses import dataclass
 
 from mmx.core.settings import setting
+from mmx.core.tower_settings import TowerSettings
 
 SEED = "seed 004"
 TRIED = "ours: tried on Flickr8k val"
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """The towers, the space they share, and how tokens meet regions."""
+class NetworkSettings(TowerSettings):
+    """How the towers are tuned, the space they share, and how tokens meet regions."""
 
-    image_encoder: str = setting(
-        "efficientnet-lite0", "Encoder of the images.", source="ours: ships in a package"
-    )
-    text_encoder: str = setting("minilm", "Encoder of the captions.", source="ours: ships in a package")
-    train_image: bool = setting(
-        False,
-        "Let the image encoder read pixels and train it; else its features come from `mmx extract`.",
-        source="ours: quick on a CPU; the seed trains it",
-    )
-    train_text: bool = setting(
-        False,
-        "Let the text encoder read tokens and train it; else its features come from `mmx extract`.",
-        source="ours: quick on a CPU; the seed trains it",
-    )
-    image_blocks: int | None = setting(
-        None,
-        "Number of last blocks of the image encoder that are trained; none for all.",
-        source="ours",
-        low=1,
-    )
-    text_blocks: int | None = setting(
-        None,
-        "Number of last blocks of the text encoder that are trained; none for all.",
-        source="ours",
-        low=1,
-    )
     lora_rank: int | None = setting(
         None,
         "Rank of LoRA updates that trained encoders learn in place of their weights; none for the weights.",
@@ -52,17 +27,6 @@ class NetworkSettings:
         source="ours: arXiv 2109.01903",
         low=0,
         high=1,
-    )
-    augment: str = setting(
-        "flip",
-        "How training pictures are varied; crop-flip needs train_image=true.",
-        source="ours",
-        choices=("none", "flip", "crop-flip"),
-    )
-    mirror: bool = setting(
-        False,
-        "Embed a picture as the mean of itself and its mirror, at twice the cost; needs train_image=true.",
-        source="ours: 4 of rsum on Flickr8k val",
     )
 
     projection: str = setting(

@@ -1,8 +1,11 @@
 """Named changes of region-align's defaults."""
 
-# A second look with perceptrons of its own, that learns by itself: beside scores that the heads know by heart
-# there is nothing left to learn.
-GATHER = {
+OFFLINE = {
+    "image_encoder": "efficientnet-lite0",
+    "text_encoder": "minilm",
+    "temperature": 0.05,
+    # A second look with perceptrons of its own, that learns by itself: beside scores that the heads know by
+    # heart there is nothing left to learn.
     "fine": "gather",
     "members": 3,
     "region_window": 3,
@@ -41,30 +44,23 @@ PRESETS = {
         "region_epochs": 10,
         "region_clip_norm": 1.0,
     },
-    # Weights from two registry packages, so that no model hub is needed.
-    "offline": {
-        "image_encoder": "efficientnet-lite0",
-        "text_encoder": "minilm",
+    # Weights from two registry packages, both towers as they are: minutes on a CPU.
+    "offline": OFFLINE,
+    # The image encoder tuned from a run of `offline` (`--init`), whose heads and second look have learned.
+    "offline-tuned": {
+        **OFFLINE,
         "train_image": True,
         "image_blocks": 5,
         "augment": "crop-flip",
         "mirror": True,
-        "temperature": 0.05,
-        "head_epochs": 3,
+        "head_epochs": 0,
         "joint_head_lr": 3e-4,
         "epochs": 5,
         "lr": 2e-4,
         "warmup": 0.1,
         "clip_norm": 5.0,
         "batch_size": 128,
-        **GATHER,
-    },
-    # Both towers as they are, their features from `mmx extract`: minutes on a CPU.
-    "frozen": {
-        "image_encoder": "efficientnet-lite0",
-        "text_encoder": "minilm",
-        "temperature": 0.05,
-        **GATHER,
+        "region_epochs": 4,
     },
     # Random weights, for trying things out in seconds.
     "tiny": {

@@ -22,11 +22,7 @@ class RegionAlignSettings(LearningSettings, NetworkSettings):
                 "Set train_image=true and train_text=true (epochs=0 leaves both as they are), or "
                 "projection=perceptron."
             )
-        for name, wanted in (("mirror=true", self.mirror), ("augment=crop-flip", self.crops)):
-            if wanted and not self.train_image:
-                raise UsageError(
-                    f"{name} needs pixels, and a frozen image encoder reads features. Set train_image=true."
-                )
+        self.check_pixels()
         if self.region_epochs and self.learns_fine and self.sum_loss == self.fine_loss == 0:
             raise UsageError(
                 "sum_loss=0 and fine_loss=0 leave the alignment nothing to learn from. Set fine_loss=1, or "
@@ -55,11 +51,6 @@ class RegionAlignSettings(LearningSettings, NetworkSettings):
                 f"wise_share={self.wise_share} pulls back weights that LoRA never moves. Leave one of them "
                 "out; a smaller lora_alpha makes the updates of LoRA smaller."
             )
-
-    @property
-    def crops(self) -> bool:
-        """Whether training pictures are cut out of their photos."""
-        return self.augment == "crop-flip"
 
     @property
     def tunes(self) -> bool:

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from mmx.methods.mh_cvse.tokens import ProjectedTokens
-from mmx.methods.mh_cvse.word_encoder import WordEncoder, embed_words
+from mmx.methods.mh_cvse.word_encoder import WordEncoder, _read_by_library, embed_words
 
 V, W, D = 20, 6, 8
 
@@ -69,3 +69,13 @@ def test_regions_that_are_not_there_have_no_part_in_standardising() -> None:
     embed(features, mask)
 
     torch.testing.assert_close(embed.scale.mean, features[:, :2].flatten(0, 1).mean(0))
+
+
+def test_the_library_reads_words_without_autocast_which_would_be_float16_on_a_card() -> None:
+    words, seen = encoder(), []
+    words.reader.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        read = _read_by_library(words.reader, torch.randn(2, 4, W), torch.ones(2, 4, dtype=torch.bool))
+
+    assert seen == [False] and read.dtype == torch.float32

@@ -68,6 +68,15 @@ def test_attention_sums_to_one_over_the_regions_there_are_and_is_zero_on_padding
     assert alpha.shape == (G, L, R) and not alpha.masked_select(~there[:, None]).any()
 
 
+def test_a_caption_is_kept_as_its_tokens_alone(alignment: RegionTokenAlignment) -> None:
+    """What it asks for is part of the images' keys, so that a pair needs one gathering of the caption."""
+    tokens, seen = drawn(Q, L, D)
+
+    kept = alignment.keep_tokens(tokens, seen)
+
+    assert kept.keys() == {"tokens", "mask"} and torch.equal(kept["tokens"], tokens)
+
+
 def test_one_region_is_its_own_average(alignment: RegionTokenAlignment) -> None:
     """With R = 1 the softmax is 1, so that s_fine is mean_m t_m . W_o W_v r."""
     tokens, region = torch.randn(1, L, D), torch.randn(1, 1, F)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmx.tasks import resampling
-from mmx.tasks.bootstrap import METRICS, RankSums
+from mmx.tasks.rank_sums import METRICS, RankSums
 from mmx.tasks.recall import Ranks, recall_metrics
 from mmx.tasks.resampling import Difference
 

@@ -13,9 +13,8 @@ import torch
 
 from mmx.core.errors import ArtifactError, ResourceError
 from mmx.core.reporter import SilentReporter
-from mmx.store import index
 from mmx.store.entries import Entry
-from mmx.store.index import Gallery
+from mmx.store.gallery import Gallery
 from mmx.store.one_writer import one_writer
 from mmx.store.scope import Scope
 from mmx.store.tensors import TensorFile, save_tensors
@@ -67,7 +66,7 @@ def test_what_was_said_of_a_gallery_comes_back(tmp_path: Path) -> None:
 
 
 def test_many_vectors_have_codes_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MANY", 3)
+    monkeypatch.setattr("mmx.store.gallery.MANY", 3)
     gallery().save(tmp_path / "g.safetensors")
 
     codes = Gallery.open(tmp_path / "g.safetensors").codes
