@@ -178,6 +178,10 @@ def test_a_file_has_a_name_that_says_something_and_a_length_one_can_hold() -> No
     assert not [path for path in FILES if path.read_text().count("\n") > 320]
 
 
+def test_what_is_typed_as_a_path_goes_through_one_function() -> None:
+    assert [str(path) for path in FILES if ".expanduser()" in path.read_text()] == []
+
+
 def test_a_device_is_named_in_one_place() -> None:
     assert not [path for path in FILES if path.name != "device.py" and ".cuda()" in path.read_text()]
 

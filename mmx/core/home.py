@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mmx.core.names import canonical
+from mmx.core.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Home:
     def find(cls, given: Path | None = None) -> "Home":
         """`--home`, else `$MMX_HOME`, else `~/.local/share/mmx`."""
         chosen = given or os.environ.get("MMX_HOME") or Path.home() / ".local" / "share" / "mmx"
-        return cls(Path(chosen).expanduser().absolute())
+        return cls(expanded(chosen).absolute())
 
     def dataset(self, name: str) -> Path:
         """Folder of a prepared corpus."""

@@ -10,6 +10,7 @@ from mmx.core.discover import find_plugin
 from mmx.core.encoder import lacks
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.names import canonical, unknown
+from mmx.core.paths import expanded
 from mmx.core.plugins import Plugin, plugins
 from mmx.core.tower import MODALITIES, Lora
 from mmx.encoders.names import ALIASES, DETECTORS, LISTING, PLUGINS, check_trainable, resolve_name
@@ -155,7 +156,7 @@ def _folder(full: str, modality: str = "image") -> Path:
     """Where the weights of a hub, file or package name lie on this machine; for texts with the tokenizer."""
     source, _, rest = full.partition(":")
     if source == "file":
-        return Path(rest).expanduser()
+        return expanded(rest)
     if source == "package":
         return _package_path(rest)
     from mmx.encoders.hub import hub_folder

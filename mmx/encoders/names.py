@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmx.core.errors import UsageError
 from mmx.core.names import canonical, unknown
+from mmx.core.paths import expanded
 from mmx.core.plugins import plugins
 from mmx.core.tower import MODALITIES
 
@@ -74,7 +75,7 @@ def encoder_slug(name: str, modality: str) -> str:
     full = resolve_name(name, modality)
     source, _, rest = full.partition(":")
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", Path(rest).name if source == "file" else rest).strip("-.")
-    exact = str(Path(rest).expanduser().absolute()) if source == "file" else rest
+    exact = str(expanded(rest).absolute()) if source == "file" else rest
     # a hash keeps apart what the plain form would join, such as a/b and a-b
     mark = "" if plain == exact else "-" + hashlib.blake2b(exact.encode(), digest_size=3).hexdigest()
     return f"{source}-{plain}{mark}-{modality}"

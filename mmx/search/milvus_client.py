@@ -25,6 +25,7 @@ except ModuleNotFoundError:
     embedded = None
 
 from mmx.core.errors import ArtifactError, MissingExtraError, ResourceError, UsageError
+from mmx.core.paths import expanded
 from mmx.store.atomic import disk_errors
 
 TOKEN, TIMEOUT = "MMX_MILVUS_TOKEN", "MMX_MILVUS_TIMEOUT"
@@ -65,7 +66,7 @@ class Address:
             UsageError: when it is no address, or holds a password.
         """
         if said.endswith(FILE) and "://" not in said:
-            return cls(str(Path(said).expanduser().absolute()))
+            return cls(str(expanded(said).absolute()))
         uri, _, collection = said.partition("#")
         try:
             parts = urlsplit(uri)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmx.core.errors import UsageError
+from mmx.core.paths import expanded
 
 if TYPE_CHECKING:
     import numpy
@@ -83,7 +84,7 @@ def _term(part: str, sign: str, quotes: Sequence[str], suffixes: Collection[str]
         )
     if part.startswith("\0") or not _is_picture(text, suffixes):
         return Term(weight, text)
-    return Term(weight, picture=Path(text).expanduser())
+    return Term(weight, picture=expanded(text))
 
 
 def _is_picture(text: str, suffixes: Collection[str]) -> bool:

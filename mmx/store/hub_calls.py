@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 
 from mmx.core.errors import ArtifactError, UsageError, first_line
 from mmx.core.network import offline, reachable
+from mmx.core.paths import expanded
 
 LOG_IN = "Log in (hf auth login), or set HF_TOKEN"
 FAULTS = (
@@ -44,7 +45,7 @@ def cache() -> Path:
     """Where what was fetched is kept: `$HF_HUB_CACHE`, `$HF_HOME/hub`, else the library's place."""
     home = os.environ.get("HF_HOME")
     chosen = os.environ.get("HF_HUB_CACHE") or (Path(home) / "hub" if home else constants.HF_HUB_CACHE)
-    return Path(chosen).expanduser()
+    return expanded(chosen)
 
 
 def can_ask() -> bool:

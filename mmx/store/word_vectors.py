@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mmx.core.errors import ArtifactError
+from mmx.core.paths import expanded
 
 HEADER = re.compile(rb"\d+ \d+")
 HEAD = 65_536
@@ -60,7 +61,7 @@ def read_word_vectors(file: str | Path, words: Sequence[str]) -> tuple[Tensor, T
     Raises:
         ArtifactError: when the file is absent, empty, binary, cut short, or a line has another width.
     """
-    path = Path(file).expanduser()
+    path = expanded(file)
     found = _Found(_wanted(words))
     try:
         _check_text(path)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmx.core.errors import DataError, UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.core.reporter import Reporter, SilentReporter
 from mmx.search.exact import top_k
@@ -173,7 +174,7 @@ def _asked_by_photo(settings: CaptionQaSettings) -> SearchSettings:
 
 def _encode_photo(matcher: Matcher, photo: Path) -> Tensor:
     """[1, D]."""
-    vectors, failures = matcher.encode_images([photo.expanduser()], SilentReporter())
+    vectors, failures = matcher.encode_images([expanded(photo)], SilentReporter())
     if failures:
         raise DataError(f"the photo '{shown(str(photo))}' cannot be read: {failures[0][1]}. Name another.")
     return vectors

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from mmx.core.classifier import Episode
 from mmx.core.errors import ArtifactError, DataError, UsageError
 from mmx.core.names import did_you_mean
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.store.manifest import CORPUS_FILE, Manifest, prepared_in
@@ -73,7 +73,7 @@ def open_labelled(settings: FewshotSettings) -> Manifest:
     """
     place = settings.home.dataset(settings.dataset)
     if not (place / CORPUS_FILE).is_file():
-        folder = Path(settings.dataset).expanduser()
+        folder = expanded(settings.dataset)
         there = prepared_in(place.parent)
         raw, name = (folder, "NAME") if folder.is_dir() else ("FOLDER", place.name)
         listed = f" Prepared are: {', '.join(there)}." if there else ""

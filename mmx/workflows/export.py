@@ -8,6 +8,7 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.encoders.image_tower import ImageTower
@@ -83,7 +84,7 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
     check_installed()
     run = find_run(settings.run, settings.home.runs)
     place, stamp = run.path, run.stamp
-    out = towers_place(place, settings.home) if settings.out is None else settings.out.expanduser().absolute()
+    out = towers_place(place, settings.home) if settings.out is None else expanded(settings.out).absolute()
     check_replaceable(out)
     matcher = open_matcher(place, None, settings.home, "cpu")
     val = None if tolerance is None else open_val(matcher, reporter)

@@ -14,6 +14,7 @@ from mmx.core.classifier import Episode, Fitted
 from mmx.core.device import find_device
 from mmx.core.errors import UsageError
 from mmx.core.names import canonical
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.reports.shots_curve import draw_shots_curve
 from mmx.store.atomic import check_makeable, write_json
@@ -101,7 +102,7 @@ def compare(settings: FewshotSettings, contenders: Sequence[Contender], reporter
         left_out=tuple(left_out),
         chosen=chosen,
         run=run,
-        curve=(settings.curve or run / CURVE).expanduser().absolute(),
+        curve=expanded(settings.curve or run / CURVE).absolute(),
         seconds=time.perf_counter() - began,
         remarks=tuple(remarks),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.workflows.shot_features import AUTO
 
 SPLITS = ("test", "val")
@@ -70,7 +71,7 @@ def asked_of(settings: FewshotSettings) -> dict[str, Any]:
     """What decides the shots and texts of a comparison beside its seed, to be asked for again."""
     paths = {name: getattr(settings, name) for name in PATHS}
     return {
-        **{name: path and str(path.expanduser().absolute()) for name, path in paths.items()},
+        **{name: path and str(expanded(path).absolute()) for name, path in paths.items()},
         "encoder": settings.encoder,
         "prompts": list(settings.prompts),
         "only_named": settings.only_named,

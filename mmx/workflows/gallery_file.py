@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from mmx.core.errors import UsageError
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.engine.second_stage import ScorePairs
 from mmx.reports.gallery import Query, Ranked, gallery_page
@@ -30,7 +31,7 @@ def check_place(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--gallery '{path}' is an HTML file. Give it a name like gallery.html.")
-    check_writable(path.expanduser().absolute().parent)
+    check_writable(expanded(path).absolute().parent)
 
 
 def write_gallery(embedded: Embedded, row: RankedRow, path: Path, number: int) -> None:
@@ -50,7 +51,7 @@ def write_gallery(embedded: Embedded, row: RankedRow, path: Path, number: int) -
         f"pictures  ·  {row.name}  ·  {len(queries):,} of {len(asked):,} captions, evenly spread"
     )
     write_text(
-        path.expanduser().absolute(), gallery_page("What was asked, and what was found", subtitle, queries)
+        expanded(path).absolute(), gallery_page("What was asked, and what was found", subtitle, queries)
     )
 
 

@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 
 GALLERY = "gallery.safetensors"
 
 
 def photo_folder(said: Path | str) -> Path:
     """The folder of photos that somebody named, whichever way: relative, with `..`, or by a link to it."""
-    return Path(os.path.realpath(Path(said).expanduser()))
+    return Path(os.path.realpath(expanded(said)))
 
 
 def index_folder(home: Home, folder: Path | str, fingerprint: str) -> Path:

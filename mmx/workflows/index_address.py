@@ -5,12 +5,12 @@ what a plug-in keeps under a scheme of its own.
 import functools
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 
 from mmx.core.discover import find_plugin
 from mmx.core.errors import ArtifactError, MissingExtraError
 from mmx.core.index_keeper import IndexKeeper
+from mmx.core.paths import expanded
 from mmx.search.gallery_index import GalleryIndex, LocalIndex
 from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import read_header
@@ -44,7 +44,7 @@ def open_address(address: str, fingerprint: str | None = None) -> GalleryIndex:
     if has_keeper(address):
         return keeper_of(address).open(address, fingerprint)
     check_is_file(address)
-    gallery = Gallery.open(Path(address).expanduser().absolute(), fingerprint)
+    gallery = Gallery.open(expanded(address).absolute(), fingerprint)
     check_of_photos(gallery, address)
     return LocalIndex(gallery, columns=functools.partial(folder_columns, gallery))
 
@@ -86,7 +86,7 @@ def maker_of(address: str) -> tuple[Mapping[str, str] | None, str, str]:
         index.close()
         return index.header.made_by, index.header.fingerprint, index.header.source
     check_is_file(address)
-    header = read_header(TensorFile(Path(address).expanduser().absolute()))
+    header = read_header(TensorFile(expanded(address).absolute()))
     return header["made_by"], header["fingerprint"], header["source"]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError, UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.store.gallery import Gallery
 from mmx.store.gallery_header import read_header
@@ -112,7 +113,7 @@ def read_gallery(place: str, home: Home, run: Path | None = None, model: str | N
         with closing(keeper_of(place).open(place, None)) as index:
             return index.gallery()
     if is_address(place):
-        path = Path(place).expanduser().absolute()
+        path = expanded(place).absolute()
     else:
         path = _chosen(photo_folder(place), home, run, model).folder / GALLERY
     gallery = Gallery.open(path)
@@ -140,7 +141,7 @@ def write_gallery(
         recall = done.header.recall and dict(done.header.recall)
         return done.header.kind, recall, (done.sent, done.kept, done.removed)
     if is_address(place):
-        path = Path(place).expanduser().absolute()
+        path = expanded(place).absolute()
         _check_replaces(path, gallery)
         gallery.save(path)
     else:
@@ -166,7 +167,7 @@ def remove_index(address: str) -> tuple[str, str, int]:
         gone = keeper_of(address).remove_index(address)
         return shown(gone.source), said_maker(gone.made_by), gone.pictures
     check_is_file(address)
-    path = Path(address).expanduser().absolute()
+    path = expanded(address).absolute()
     gone = Gallery.open(path)
     path.unlink()
     return shown(gone.source), said_maker(gone.made_by), len(gone.entries)

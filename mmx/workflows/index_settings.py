@@ -7,6 +7,7 @@ from typing import Any
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.workflows.gallery_place import photo_folder
 from mmx.workflows.index_address import is_address
 from mmx.workflows.search_settings import shown
@@ -66,7 +67,7 @@ def name_below(root: Path, given: str) -> str:
     Raises:
         UsageError: when it is not below the folder.
     """
-    typed = [start / Path(given).expanduser() for start in (root, Path.cwd())]
+    typed = [start / expanded(given) for start in (root, Path.cwd())]
     # the file itself may be a link, and is the link then; where it lies is followed
     ends = [Path(os.path.realpath(path.parent), path.name) for path in typed if path.name != ".."]
     places = [*ends, *map(photo_folder, typed)]

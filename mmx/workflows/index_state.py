@@ -7,6 +7,7 @@ from typing import Any
 
 from mmx.core.errors import ArtifactError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.search.approximate import LEAST_ROWS
 from mmx.search.photos import digest, find_photos
@@ -131,7 +132,7 @@ def _state_of(gallery: Gallery, path: str, size: int, kind: str = EXACT, **found
 
 def _state_at(address: str, **found: Any) -> IndexState:
     if not has_keeper(address):
-        path = Path(address).expanduser().absolute()
+        path = expanded(address).absolute()
         return _state_of(Gallery.open(path), str(path), _bytes(path), **found)
     header = keeper_of(address).header_at(address)
     return IndexState(
@@ -141,7 +142,7 @@ def _state_at(address: str, **found: Any) -> IndexState:
         pictures=header.pictures,
         unreadable=len(header.unreadable),
         width=header.width,
-        bytes=None if "://" in address else _bytes(Path(address).expanduser()),
+        bytes=None if "://" in address else _bytes(expanded(address)),
         complete=not header.writing,
         kind=header.kind,
         recall=header.recall and dict(header.recall),
@@ -163,7 +164,7 @@ def _verified_at(address: str, home: Home, reporter: Reporter) -> IndexState:
         return replace(state, problems=(str(error),))
     problems = [*_vectors(gallery), *_names(gallery)]
     if not has_keeper(address):
-        problems += _sums(Path(address).expanduser())
+        problems += _sums(expanded(address))
     folder = Path(gallery.source)
     outdated = _outdated(gallery, folder, reporter) if folder.is_dir() else None
     return replace(state, problems=tuple(problems), outdated=outdated)

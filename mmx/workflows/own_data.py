@@ -8,6 +8,7 @@ from typing import Any
 from mmx.core.corpus import Corpus, Reading
 from mmx.core.discover import find_all
 from mmx.core.errors import DataError, UsageError
+from mmx.core.paths import expanded
 from mmx.core.record import Record
 from mmx.core.reporter import Reporter
 from mmx.store.hub import NamedSplit, is_saved_dataset, open_hub, open_saved
@@ -72,7 +73,7 @@ def read_own(raw: str, options: Mapping[str, str], workplace: Path, reporter: Re
     if raw.startswith(HUB):
         reading = _from_hub(open_hub(raw.removeprefix(HUB)), options, workplace, reporter)
     else:
-        reading = _from_disk(Path(raw).expanduser(), options, workplace, reporter)
+        reading = _from_disk(expanded(raw), options, workplace, reporter)
     return with_splits(reading, shares, options["seed"])
 
 
@@ -254,7 +255,7 @@ def _image_root(reading: Reading, folder: Path, chosen: str) -> Path:
     if reading.image_root.name == UNPACKED:
         return reading.image_root
     if chosen:
-        return folder / Path(chosen).expanduser()
+        return folder / expanded(chosen)
     sample = list(reading.records)[:SAMPLE]
     places = [folder, *(folder / name for name in PICTURE_FOLDERS)]
     return max(places, key=lambda place: sum(_is_there(place, record) for record in sample))

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from mmx.core.device import find_device
 from mmx.core.errors import ArtifactError, DataError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.encoders.batch_norm import freeze
 from mmx.encoders.load import load_encoder
@@ -145,7 +146,7 @@ def _photos(inputs: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for given in inputs:
-        path = given.expanduser()
+        path = expanded(given)
         if path.is_dir():
             inside = [photo.path for photo in find_photos(path, IMAGE_SUFFIXES).photos]
             if not inside:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy
 
 from mmx.core.errors import ArtifactError, UsageError
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.encoders.onnx_session import installed
@@ -70,7 +71,7 @@ def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[
         check(settings)
     first = queries[0]
     if first.folder is not None and first.refresh:
-        check_folder(first.folder.expanduser())
+        check_folder(expanded(first.folder))
     if first.engine == "torch" or (first.engine == "auto" and not installed()):
         return None
     try:

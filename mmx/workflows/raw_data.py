@@ -9,6 +9,7 @@ from mmx.core.corpus import Corpus, Reading
 from mmx.core.discover import find_corpus, names
 from mmx.core.errors import DataError, UsageError
 from mmx.core.names import canonical, unknown
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.workflows.concepts import CONCEPTS
 from mmx.workflows.own_data import HUB, OWN_OPTIONS, read_own
@@ -64,7 +65,7 @@ def _raw_folder(name: str, corpus: Corpus, settings: PrepareSettings, workplace:
         raise UsageError(
             f"'{name}' needs its files: mmx prepare {name} --raw FOLDER. Expected there: {corpus.layout}"
         )
-    raw = Path(settings.raw).expanduser()
+    raw = expanded(settings.raw)
     if raw.is_file() or settings.raw.startswith(HUB):
         raise UsageError(
             f"'{name}' is a published data set; it is read from a folder, not from '{settings.raw}'. "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.core.reporter import Reporter
 from mmx.search.collapse import collapse
@@ -170,5 +171,5 @@ def _explained(
         pairs.append(Pair(hit.rank, hit.score, *place, *found))
     if len(pairs) < settings.explain:
         reporter.info(f"{settings.explain:,} hits were to be explained, and there are {len(pairs):,}")
-    folder = present(settings.evidence).expanduser().absolute()
+    folder = expanded(present(settings.evidence)).absolute()
     return explain_pairs(matcher, pairs, folder, result.query, reporter)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmx.core.paths import expanded
 from mmx.workflows.search_settings import SearchSettings, shown
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ class SearchResult:
             size=size,
             hits=hits,
             unreadable=tuple((shown(bad.path), bad.reason) for bad in unreadable),
-            sheet=None if settings.sheet is None else settings.sheet.expanduser().absolute(),
+            sheet=None if settings.sheet is None else expanded(settings.sheet).absolute(),
             rerank=rerank,
-            page=None if settings.page is None else settings.page.expanduser().absolute(),
+            page=None if settings.page is None else expanded(settings.page).absolute(),
             min_score=min_score,
             int8=int8,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmx.core.errors import UsageError
 from mmx.core.home import Home
+from mmx.core.paths import expanded
 from mmx.core.present import present
 from mmx.search.query import Term, parse_query
 from mmx.store.atomic import check_writable
@@ -80,7 +81,7 @@ class SearchSettings:
         Raises:
             UsageError: when the query is no sum.
         """
-        pictures = () if self.image is None else (Term(1.0, picture=self.image.expanduser()),)
+        pictures = () if self.image is None else (Term(1.0, picture=expanded(self.image)),)
         if pictures and not (self.query or "").strip():
             return pictures
         return (*pictures, *parse_query(shown(self.query or ""), IMAGE_SUFFIXES))
@@ -150,7 +151,7 @@ def check(settings: SearchSettings) -> None:
 def _check_place(path: Path, suffixes: tuple[str, ...], what: str) -> None:
     if path.suffix.lower() not in suffixes or path.is_dir():
         raise UsageError(f"'{path}' is no name for a {what}. It ends in: {', '.join(suffixes)}.")
-    check_writable(path.expanduser().absolute().parent)
+    check_writable(expanded(path).absolute().parent)
 
 
 def _check_cuts(settings: SearchSettings) -> None:
@@ -235,7 +236,7 @@ def _check_explain(settings: SearchSettings) -> None:
             "--explain shows the words of a sentence on a picture. Look for pictures with a sentence, or for "
             "captions with --image FILE --captions."
         )
-    check_writable(settings.evidence.expanduser().absolute().parent)
+    check_writable(expanded(settings.evidence).absolute().parent)
 
 
 def shown(text: str) -> str:

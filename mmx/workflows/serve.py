@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.core.errors import ArtifactError, DataError, UsageError
+from mmx.core.paths import expanded
 from mmx.core.reporter import Reporter
 from mmx.search.gallery_index import GalleryIndex
 from mmx.search.photos import check_folder
@@ -60,7 +61,7 @@ class Service:
             UsageError, DataError, ArtifactError: as a search does.
         """
         if settings.folder is not None and settings.refresh:
-            check_folder(settings.folder.expanduser())
+            check_folder(expanded(settings.folder))
         self._settings, self._reporter = settings, reporter
         self._lock = threading.Lock()
         self.matcher: Matcher = open_searcher(settings, reporter)
