@@ -56,8 +56,8 @@ class FusedConvolution(nn.Conv2d):
         self.weight, self.bias = plain.weight, plain.bias
         self.activation = activation
         self._same = type(plain).__name__ == SAME
-        self._ordered: dict[tuple[int, int], Tensor] = {}
-        """The weights in oneDNN's order, by the zero rows and columns in front of the kernel."""
+        self._ordered: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        """The weights and the same in oneDNN's order, by the zero rows and columns in front of the kernel."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """[B, C, height, width] -> the maps of the next layer."""
@@ -87,13 +87,16 @@ class FusedConvolution(nn.Conv2d):
         return floats and here and not plain and not torch.jit.is_tracing() and _is_there()
 
     def _in_order(self, front: tuple[int, int]) -> Tensor:
-        if front not in self._ordered:
+        of, ordered = self._ordered.get(front, (None, None))
+        # others stand in for a call where weights are blended (torch.func.functional_call)
+        if ordered is None or of is not self.weight:
             weight = functional.pad(self.weight.detach(), (front[1], 0, front[0], 0))
             # of no size of maps in particular: the order, and so the last bits, depend on the weights alone
-            self._ordered[front] = torch.ops.mkldnn._reorder_convolution_weight(
+            ordered = torch.ops.mkldnn._reorder_convolution_weight(
                 weight, self.padding, self.stride, self.dilation, self.groups, None
             )
-        return self._ordered[front]
+            self._ordered[front] = self.weight, ordered
+        return ordered
 
     def _name(self) -> tuple[str, list[float]]:
         return ACTIVATIONS[type(self.activation)]

@@ -6,6 +6,8 @@ import pytest
 import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
 
 from mmx.encoders import fused
 from mmx.encoders.fused import FusedConvolution, fuse
@@ -52,6 +54,22 @@ def test_bits_do_not_depend_on_what_was_seen_before() -> None:
     used(_maps(1, 5, 3, 64))
 
     assert torch.equal(fresh(maps), used(maps))
+
+
+@torch.inference_mode()
+def test_weights_that_stand_in_for_a_call_are_used_in_it_and_in_no_other() -> None:
+    plain, maps = nn.Conv2d(6, 8, 3), _maps(2, 8, 8)
+    made = _fused(plain, nn.ReLU())
+    before = made(maps)
+    blended = {"0.weight": plain.weight * 2, "0.bias": plain.bias}
+
+    torch.testing.assert_close(
+        functional_call(made, blended, (maps,)),
+        functional.conv2d(maps, plain.weight * 2, plain.bias).relu(),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    assert torch.equal(made(maps), before)
 
 
 @pytest.mark.filterwarnings("ignore:.*jit.trace:FutureWarning", "ignore::torch.jit.TracerWarning")
