@@ -46,7 +46,7 @@ from types import SimpleNamespace as plain
 import mmx.workflows.quick_search as quick
 from mmx.cli.app import main
 vector = numpy.load(sys.argv.pop(1))
-towers = plain(path=None, fingerprint="benchmark", facts={"text": None})
+towers = plain(path=None, fingerprint="benchmark", facts={"text": None}, int8=None)
 quick._towers = lambda settings: (plain(name="benchmark", path=None), "", towers)
 quick.OnnxText = lambda *_, **__: plain(encode=lambda sentences: vector[None].repeat(len(sentences), 0))
 main()

@@ -1,4 +1,4 @@
-"""Times on a CUDA card against its roofline: `python -m benchmarks.gpu`, under ten minutes on an H200.
+"""Times on a CUDA card against its roofline: `python -m benchmarks.gpu`, in under ten minutes.
 
     python -m benchmarks.gpu [--only ROW ..] [--no-compile] [--within SECONDS] [--out FOLDER]
     python -m benchmarks.gpu --device cpu --tiny       tries all of it without a card; nothing is kept

@@ -39,7 +39,8 @@ def write(record: Record, order: Sequence[str], folder: Path) -> None:
     path = folder / RECORDS / f"{re.sub(r'[^A-Za-z0-9]+', '-', record['card'])}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text())["rows"] if path.exists() else {}
-    dated = {name: {**row, "date": record["date"]} for name, row in record["rows"].items()}
+    about = {"date": record["date"], "peaks": record["peaks"]}
+    dated = {name: {**row, **about} for name, row in record["rows"].items()}
     rows = {name: dated.get(name) or before[name] for name in order if name in dated or name in before}
     path.write_text(json.dumps({**record, "rows": rows}, indent=1) + "\n")
     (folder / PAGE).write_text(page(kept(folder)))
@@ -63,7 +64,7 @@ def page(records: Sequence[Record]) -> str:
         lines += [NONE_YET]
     for record in records:
         lines += [f"## {record['card']}", "", *_about(record), "", HEAD]
-        lines += [line for row in record["rows"].values() for line in _lines(row, record["peaks"])]
+        lines += [line for row in record["rows"].values() for line in _lines(row, record["date"])]
         lines += ["", *_fed(record["rows"])]
     return "\n".join([*lines, "", *HOW]) + "\n"
 
@@ -105,8 +106,10 @@ def _about(record: Record) -> Iterator[str]:
     yield f"Peaks measured: {', '.join(parts)}."
 
 
-def _lines(row: Record, peaks: Record) -> Iterator[str]:
-    title = row["title"]
+def _lines(row: Record, latest: str) -> Iterator[str]:
+    """Against the peaks of the run that the row is of."""
+    peaks = row["peaks"]
+    title = row["title"] if row["date"] == latest else f"{row['title']} ({row['date']})"
     for variant, found in row["variants"].items():
         if "failed" in found:
             yield f"| {title} | {variant} | {found['failed'].replace('|', '/')} |" + " |" * 8

@@ -65,9 +65,13 @@ def export(
         _print_recall(made.int8)
     print_lines(*(f"without {name}: {reason}" for name, reason in made.left_out.items()))
     print_lines(f"{made.bytes / 1e6:,.1f} MB in {made.path}")
-    if out is None:
-        engine = "" if made.int8 is None else " --engine onnx"
-        RichReporter().info(f'next: mmx search "a dog on the grass" --in PHOTOS --run {run}{engine}')
+    if out is None and made.int8 is None:
+        RichReporter().info(f'next: mmx search "a dog on the grass" --in PHOTOS --run {run}')
+    elif out is None:
+        RichReporter().info(
+            f"next, if {run} reads words by a tokenizer and looks once: mmx index add PHOTOS --run {run}, "
+            f'then mmx search "a dog on the grass" --in PHOTOS --run {run} --engine onnx'
+        )
     return None
 
 

@@ -81,7 +81,7 @@ class FusedConvolution(nn.Conv2d):
         return found[0], found[1]
 
     def _is_fast(self, maps: Tensor) -> bool:
-        plain = maps.requires_grad and torch.is_grad_enabled()
+        plain = torch.is_grad_enabled() and (maps.requires_grad or self.weight.requires_grad)
         floats = maps.dtype == self.weight.dtype == torch.float32
         here = maps.device.type == self.weight.device.type == "cpu"
         return floats and here and not plain and not torch.jit.is_tracing() and _is_there()
@@ -95,7 +95,8 @@ class FusedConvolution(nn.Conv2d):
             ordered = torch.ops.mkldnn._reorder_convolution_weight(
                 weight, self.padding, self.stride, self.dilation, self.groups, None
             )
-            self._ordered[front] = self.weight, ordered
+            if isinstance(self.weight, nn.Parameter):
+                self._ordered[front] = self.weight, ordered
         return ordered
 
     def _name(self) -> tuple[str, list[float]]:

@@ -111,7 +111,10 @@ def export(settings: ExportSettings, reporter: Reporter) -> Export:
             left_out["the second stage"] = "it looks at pairs of pictures and sentences, and is no tower"
         int8 = None
         if val is not None and tolerance is not None:
-            sessions = {name: OnnxSession(folder / f"{name}.onnx") for name in agreements}
+            # words as a search reads them
+            sessions = {
+                name: OnnxSession(folder / f"{name}.onnx", once=name == "text") for name in agreements
+            }
             int8 = recall_in_int8(matcher, val, sessions, tolerance, reporter)
             int8.check(matcher.name)
         said = None if int8 is None else int8.document()

@@ -99,6 +99,8 @@ def _compare(side: Side, file: Path) -> Agreement:
             raise ArtifactError(
                 f"'{side.file}' gives {shapes[0]} where torch gives {shapes[1]}. Nothing was kept."
             )
+        if not bool(given.isfinite().all()):
+            raise ArtifactError(f"'{side.file}' gives what is no number, unlike torch. Nothing was kept.")
         deviation = max(deviation, float((given - wanted).abs().max()))
         cosine = min(cosine, float(torch.nn.functional.cosine_similarity(given, wanted).min()))
         first = next(iter(example.values()))

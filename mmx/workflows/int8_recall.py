@@ -20,7 +20,7 @@ from mmx.engine.split_data import PixelImages, SplitData, TextSource
 from mmx.store.manifest import Manifest
 from mmx.tasks.rank_sums import RankSums
 from mmx.tasks.rerank import FirstStage
-from mmx.tasks.resampling import Difference, paired_test
+from mmx.tasks.resampling import EQUAL, Difference, paired_test
 from mmx.tasks.retrieval import primary_metric, retrieval_metrics
 from mmx.workflows.decoded_photos import encode_photos
 from mmx.workflows.evaluate_settings import warn_of_other_state
@@ -77,7 +77,7 @@ class Int8Recall:
             if name != "rsum"
         ]
         fall, name, row = max(falls, key=lambda found: found[0])
-        if fall > self.tolerance:
+        if fall > self.tolerance + EQUAL:
             raise ArtifactError(
                 f"'{run}' loses {fall:.2f} points of {name} with {row.towers}: "
                 f"{self.rows[0].metrics[name]:.2f} become {row.metrics[name]:.2f} on '{self.dataset}' {VAL} "

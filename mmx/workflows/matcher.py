@@ -34,7 +34,7 @@ from mmx.workflows.opened_run import OpenedRun, open_run
 from mmx.workflows.retrieval_task import retrieval_of
 
 IMAGE_BATCH = 16
-"""What a processor's caches hold; a card takes them faster than they are decoded."""
+"""What a processor's caches hold; on a card it was not measured."""
 LARGE_BATCH = 8
 """Of pictures that keep their own size."""
 TEXT_BATCH = 256

@@ -17,7 +17,7 @@ from mmx.core.home import Home
 from mmx.core.method import Method
 from mmx.core.settings import resolve
 from mmx.core.tower import Tower, TowerUse
-from mmx.encoders.fused import fuse
+from mmx.encoders.batch_norm import freeze
 from mmx.store.manifest import Manifest
 from mmx.store.run import RunFolder
 from mmx.workflows.assemble import Assembly, load_trainable
@@ -80,8 +80,7 @@ def open_run(path: Path, home: Home, device: torch.device, dataset: str | None =
     fingerprint = _load_weights(folder, model)
     for tower in towers.values():
         if tower.module is not None:
-            # its weights change no more
-            fuse(tower.module)
+            freeze(tower.module)
     model = model.to(device).eval()
     dataset = dataset or folder.facts["dataset"]
     return OpenedRun(folder, fitted, model, fingerprint, towers, home, dataset)

@@ -6,9 +6,10 @@ Whatever needs more than words, an export of the run's present weights, and an i
 is left to `search`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -78,17 +79,22 @@ def quick_search(queries: Sequence[SearchSettings], reporter: Reporter) -> list[
         for settings in queries:
             _check_words(settings)
         run, remark, towers = _towers(first)
+        if towers.int8 is not None and first.engine != "onnx":
+            reporter.info(
+                f"torch reads the words, since '{run.name}' is exported in int8, which --engine onnx takes"
+            )
+            raise NotQuick("its words are in int8")
         ready = _galleries(first, run, towers.fingerprint, reporter)
-        _tell_of_int8(first, run, towers, reporter)
     except NotQuick as reason:
         if first.engine == "onnx":
             raise UsageError(f"--engine onnx cannot answer this: {reason}. Leave it out.") from reason
         return None
     if remark:
         reporter.info(remark)
+    if towers.int8 is not None:
+        reporter.info(_said_of_int8(run, towers.int8))
     words = OnnxText(towers.path, towers.facts["text"], once=True)
-    in_int8 = towers.int8 is not None
-    return [_answer(settings, words, ready, run.name, in_int8) for settings in queries]
+    return [_answer(settings, words, ready, run.name, towers.int8 is not None) for settings in queries]
 
 
 def _check_words(settings: SearchSettings) -> None:
@@ -132,20 +138,13 @@ def _towers(settings: SearchSettings) -> tuple[RunRecord, str, OnnxTowers]:
     return run, remark, towers
 
 
-def _tell_of_int8(settings: SearchSettings, run: RunRecord, towers: OnnxTowers, reporter: Reporter) -> None:
-    """Words in int8 find a little less: they are read so where onnx is asked for by name, and it is said."""
-    if towers.int8 is None:
-        return
-    if settings.engine != "onnx":
-        reporter.info(
-            f"torch reads the words, since '{run.name}' is exported in int8, which --engine onnx takes"
-        )
-        raise NotQuick("its words are in int8")
-    metric = towers.int8["primary_metric"]
-    before, after = (row["metrics"][metric] for row in towers.int8["rows"][:2])
-    reporter.info(
-        f"'{run.name}' reads words in int8: {metric} {after:.2f} on '{towers.int8['dataset']}' "
-        f"{towers.int8['split']}, {before:.2f} in float"
+def _said_of_int8(run: RunRecord, int8: Mapping[str, Any]) -> str:
+    """Words in int8 find a little less: how much, on what."""
+    metric = int8["primary_metric"]
+    before, after = (row["metrics"][metric] for row in int8["rows"][:2])
+    return (
+        f"'{run.name}' reads words in int8: {metric} {after:.2f} on '{int8['dataset']}' "
+        f"{int8['split']}, {before:.2f} in float"
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -143,11 +144,13 @@ def test_the_page_holds_what_was_found_and_what_failed(tmp_path: Path) -> None:
 
 def test_a_later_run_of_other_rows_keeps_those_before(tmp_path: Path) -> None:
     write(record(bf16=FOUND), list(CASES), tmp_path)
-    later = record(fp32=FOUND)
+    later = record(fp32=FOUND) | {"date": "tomorrow", "peaks": {**PEAKS, "bf16": 4 * PEAKS["bf16"]}}
     later["rows"] = {"vit-b32": later["rows"]["minilm"]}
     write(later, list(CASES), tmp_path)
 
     assert list(kept(tmp_path)[0]["rows"]) == ["vit-b32", "minilm"]
+    # against the peaks of its own day
+    assert re.search(r"some work \(today\) \| bf16 .* 25% .* 25%", (tmp_path / "gpu.md").read_text())
 
 
 def test_the_page_is_what_its_records_say_and_says_when_there_are_none() -> None:

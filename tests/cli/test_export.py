@@ -34,7 +34,7 @@ def test_it_prints_how_near_each_side_is_to_torch_how_large_all_is_and_what_int8
     assert "'clip' beside torch" in out and "captions of 'drawn' val" in out
     assert f"MB in {tmp_path / 'a'}" in out and "next:" not in err
     code, out, err = typed(monkeypatch, capsys, *asked, "--int8", "--int8-tolerance", "100")
-    assert code == 0 and 'next: mmx search "a dog on the grass" --in PHOTOS --run clip --engine onnx' in err
+    assert code == 0 and "mmx index add PHOTOS --run clip, then mmx search" in err and "--engine onnx" in err
     assert "'drawn' val, 4 pictures and 8 captions" in out and "both in int8" in out
     assert "No recall may fall by more than 100." in out
     before = (home.runs / "clip" / "onnx" / "settings.json").read_bytes()

@@ -115,6 +115,31 @@ def test_folding_batch_norm_changes_nothing_that_can_be_seen() -> None:
     assert frozen.fingerprint == plain.fingerprint
 
 
+@torch.inference_mode()
+def test_the_layers_of_a_plug_in_are_left_in_the_order_in_which_it_runs_them() -> None:
+    plugged = Shared().eval()
+    maps = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    before = plugged(maps)
+
+    assert torch.equal(freeze(plugged)(maps), before)
+
+
+class Shared(torch.nn.Module):
+    """One activation, run behind both convolutions, and a norm that is registered last and runs first."""
+
+    name = "plugin:shared"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.relu = torch.nn.Conv2d(3, 3, 3), torch.nn.ReLU()
+        self.second, self.norm = torch.nn.Conv2d(3, 3, 3), torch.nn.BatchNorm2d(3)
+        self.norm.running_mean.fill_(1.0)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.second(self.relu(self.first(self.norm(maps)))))
+
+
 def test_training_a_tower_leaves_its_running_averages_alone() -> None:
     tower = load_encoder("random:resnet", "image").train()
     before = {name: value.clone() for name, value in tower.named_buffers() if "running" in name}

@@ -9,6 +9,7 @@ import torch
 
 from mmx.core.errors import ArtifactError, MissingExtraError, UsageError
 from mmx.core.reporter import SilentReporter
+from mmx.encoders.fused import FusedConvolution
 from mmx.encoders.onnx_session import OnnxSession
 from mmx.encoders.onnx_text import OnnxText
 from mmx.engine import onnx_export
@@ -17,6 +18,7 @@ from mmx.store.sums import file_sha256
 from mmx.workflows import exported_sides
 from mmx.workflows.export import Export, ExportSettings, export
 from mmx.workflows.matcher import open_matcher
+from mmx.workflows.opened_run import open_run, rebuild
 from tests.workflows.exported_home import builder, exported_home, run_of
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -141,3 +143,24 @@ def test_what_cannot_be_is_said_before_any_work(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(MissingExtraError, match=r"pip install 'mmx\[onnx\]'"):
         of(home.runs / "clip")
     assert (tmp_path / "else" / "letter.txt").read_text() == "dear"
+
+
+def test_a_graph_that_gives_no_numbers_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exported_sides, "OnnxSession", lambda _: lambda _: numpy.full((1, 2), numpy.nan))
+    examples = [{"token_ids": torch.zeros(1, 1)}]
+    side = exported_sides.Side("text", lambda _: torch.zeros(1, 2), (), examples, {})
+    with pytest.raises(ArtifactError, match="gives what is no number, unlike torch"):
+        exported_sides._compare(side, tmp_path / "text.onnx")
+
+
+def test_a_tuned_tower_of_a_run_that_is_opened_is_the_one_that_was_trained() -> None:
+    opened = open_run(run_of(builder(), "aligned"), builder(), torch.device("cpu"))
+    fitted, towers = rebuild(opened.folder)
+    trained = fitted.build(towers).eval()
+    opened.folder.load_weights(trained)
+    pixels = torch.randint(256, (3, 3, 64, 64), dtype=torch.uint8)
+
+    assert any(isinstance(module, FusedConvolution) for module in opened.model.modules())
+    assert not any(isinstance(module, FusedConvolution) for module in trained.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(opened.model.image_tower(pixels), trained.image_tower(pixels))

@@ -27,7 +27,7 @@ def keep_image(model: RegionAlign, batch: Batch) -> dict[str, Tensor]:
 
 
 def keep_text(model: RegionAlign, batch: Batch) -> dict[str, Tensor]:
-    """The captions of a batch -> queries and tokens, or these alone, [C, L, ..]; mask [C, L] bool; and
+    """The captions of a batch -> their tokens [C, L, ..], or each as a whole; mask [C, L] bool; and
     text_embedding [C, D].
     """
     read = model.read(batch, parts=True)
