@@ -36,6 +36,14 @@ def default_precision(device: "torch.device") -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products of bfloat16; without, they are slower than float32's."""
+    import torch
+
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def free_memory(device: "torch.device") -> int:
     """Bytes free on an accelerator with memory of its own; 0 on others and on the CPU."""
     import torch

@@ -11,7 +11,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from mmx.tasks.recall import BLOCK_ROWS, RankLists, relevant_pairs
+from mmx.tasks.recall import RankLists, relevant_pairs
+from mmx.tasks.stand_before import BLOCK_ROWS
 
 NUMBERS = 2**23
 """Scores that are held at a time."""

@@ -3,18 +3,19 @@
 Source: the protocol of Karpathy & Fei-Fei 2015 (arXiv 1412.2306); ties against the model are ours.
 Shapes: N images, C captions, D width of the shared space, R relevant pairs.
 
-Scores are float32 in blocks of a matrix product. The few that lie within float32 rounding of a query's best
-right answer are made again in float64, so that ranks depend neither on the block nor on the order of the
-items, and so that a model which gives one vector to everything scores 0. Besides the inputs and the R pairs,
-less than 64 MiB are held at a time (D up to 2,048).
+Scores are blocks of a matrix product. Those that lie within its rounding of a query's best right answer are
+made again in float64, so that ranks depend neither on the block nor on the order of the items, and so that a
+model which gives one vector to everything scores 0. Besides the inputs and the R pairs, less than 64 MiB are
+held at a time (D up to 2,048).
 """
 
 from dataclasses import dataclass
 
 import numpy
 import torch
-from numpy import ndarray
 from torch import Tensor
+
+from mmx.tasks.stand_before import BLOCK_COLUMNS, BLOCK_ROWS, Counter, pair_scores
 
 CUTOFFS = (1, 5, 10)
 DIRECTIONS = ("i2t", "t2i")
@@ -31,15 +32,6 @@ DEFINITIONS = {
     "median_rank": "median rank: median place of the best right answer, from 1, rounded down.",
 }
 """What the numbers mean, printed and saved with them."""
-
-BLOCK_ROWS = 240
-"""At most 255, since a column of a block is counted in uint8."""
-BLOCK_COLUMNS = 16_384
-PAIRS_AT_ONCE = 256
-EXACT_COLUMNS = 2_048
-ROUNDING = 2.0**-23
-SAME = 1e-12
-"""Two float64 scores that differ by less than this share of the largest norms are a tie."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +86,12 @@ def ranks(
     scores = pair_scores(image, text, pair_image, pair_text)
     best_text = best_scores(scores, pair_image, len(image))
     best_image = best_scores(scores, pair_text, len(text))
-    counter = _Counter(image, text, best_text, best_image, longest_image * longest_text)
+    counter = Counter(image, text, best_text, best_image, (longest_image, longest_text))
     rows = min(max(block, 1), BLOCK_ROWS)
-    for top in range(0, len(image), rows):
-        for left in range(0, len(text), BLOCK_COLUMNS):
-            counter.count(top, left, rows, pair_image, pair_text)
-    return Ranks(or_no_answer(counter.i2t, best_text), or_no_answer(counter.t2i, best_image))
+    for left in range(0, len(text), BLOCK_COLUMNS):
+        counter.count(slice(left, left + BLOCK_COLUMNS), rows, pair_image, pair_text)
+    i2t, t2i = torch.from_numpy(counter.i2t), torch.from_numpy(counter.t2i)
+    return Ranks(or_no_answer(i2t, best_text), or_no_answer(t2i, best_image))
 
 
 def relevant_pairs(image_group: Tensor, text_group: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,79 +125,6 @@ def recall_metrics(ranks: Ranks) -> dict[str, float]:
     for direction, places in found.items():
         metrics[f"{direction}_median_rank"] = float(places.double().quantile(0.5).floor() + 1)
     return metrics
-
-
-class _Counter:
-    """Adds up, block by block, how many wrong answers stand before the best right answer of each query.
-
-    Only the product is left to torch: a comparison is too short to be worth waking a second thread for.
-    """
-
-    def __init__(
-        self, image: Tensor, text: Tensor, best_text: Tensor, best_image: Tensor, scale: float
-    ) -> None:
-        """Take the best right score of each query; `scale` is the largest score there could be."""
-        self.image, self.text = image, text
-        self.best_text, self.best_image = best_text.numpy(), best_image.numpy()
-        self.i2t = torch.zeros(len(image), dtype=torch.int64)
-        self.t2i = torch.zeros(len(text), dtype=torch.int64)
-        self.same = scale * SAME
-        self.doubt = scale * ROUNDING * image.shape[1] ** 0.5
-        self.buffer = torch.empty(min(BLOCK_ROWS, len(image)) * min(BLOCK_COLUMNS, len(text)))
-
-    def count(self, top: int, left: int, rows: int, pair_image: Tensor, pair_text: Tensor) -> None:
-        """Count in the block of `rows` images from `top` on and of captions from `left` on."""
-        image, text = self.image[top : top + rows], self.text[left : left + BLOCK_COLUMNS]
-        scores = self.buffer[: len(image) * len(text)].view(len(image), len(text))
-        torch.mm(image, text.T, out=scores)
-        first, last = numpy.searchsorted(pair_image.numpy(), (top, top + len(image)))
-        row, column = pair_image[first:last].numpy() - top, pair_text[first:last].numpy() - left
-        inside = (column >= 0) & (column < len(text))
-        scores.numpy()[row[inside], column[inside]] = -numpy.inf
-        down, along = slice(top, top + rows), slice(left, left + BLOCK_COLUMNS)
-        self.i2t[down] += self._before(scores.numpy(), self.best_text[down, None], image, text, 1)
-        self.t2i[along] += self._before(scores.numpy(), self.best_image[None, along], image, text, 0)
-
-    def _before(self, scores: ndarray, best: ndarray, image: Tensor, text: Tensor, axis: int) -> Tensor:
-        """Wrong answers at or above `best`, counted along `axis`; doubtful ones are scored again."""
-        surely = scores > (best + self.doubt).astype(numpy.float32)
-        possibly = scores >= (best - self.doubt).astype(numpy.float32)
-        number = _count(surely, axis)
-        if not numpy.array_equal(number, _count(possibly, axis)):
-            number += self._settle(numpy.greater(possibly, surely, out=possibly), best, image, text, axis)
-        return torch.from_numpy(number)
-
-    def _settle(self, doubtful: ndarray, best: ndarray, image: Tensor, text: Tensor, axis: int) -> ndarray:
-        """The doubtful pairs of a block that do stand at or above `best`, counted along `axis`."""
-        number = numpy.zeros(doubtful.shape[1 - axis], dtype=numpy.int64)
-        rows = numpy.flatnonzero(doubtful.any(1))
-        exact_image = image[torch.from_numpy(rows)].double()
-        columns = numpy.flatnonzero(doubtful.any(0))
-        for start in range(0, len(columns), EXACT_COLUMNS):
-            some = columns[start : start + EXACT_COLUMNS]
-            exact = (exact_image @ text[torch.from_numpy(some)].double().T).numpy()
-            limit = (best[rows] if axis == 1 else best[:, some]) - self.same
-            number[rows if axis == 1 else some] += _count(
-                (exact >= limit) & doubtful[numpy.ix_(rows, some)], axis
-            )
-        return number
-
-
-def _count(marks: ndarray, axis: int) -> ndarray:
-    """int64 number of True along an axis; a column is short enough for uint8, which is far faster."""
-    if axis == 0:
-        return marks.view(numpy.uint8).sum(0, dtype=numpy.uint8).astype(numpy.int64)
-    return numpy.array([numpy.count_nonzero(row) for row in marks], dtype=numpy.int64)
-
-
-def pair_scores(image: Tensor, text: Tensor, pair_image: Tensor, pair_text: Tensor) -> Tensor:
-    """[R] float64 scores of the pairs listed."""
-    images, texts, rows, columns = (tensor.numpy() for tensor in (image, text, pair_image, pair_text))
-    scores = numpy.empty(len(rows), dtype=numpy.float64)
-    for start in range(0, len(rows), PAIRS_AT_ONCE):
-        some = slice(start, start + PAIRS_AT_ONCE)
-        scores[some] = (images[rows[some]].astype(numpy.float64) * texts[columns[some]]).sum(1)
-    return torch.from_numpy(scores)
 
 
 def best_scores(scores: Tensor, query: Tensor, number: int) -> Tensor:

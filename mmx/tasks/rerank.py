@@ -17,18 +17,15 @@ from torch import Tensor
 
 from mmx.tasks.rank_lists import Places, first_places, wrong_before
 from mmx.tasks.recall import (
-    BLOCK_COLUMNS,
-    BLOCK_ROWS,
-    SAME,
     RankLists,
     Ranks,
     best_scores,
     checked,
     or_no_answer,
-    pair_scores,
     ranks,
     relevant_pairs,
 )
+from mmx.tasks.stand_before import BLOCK_COLUMNS, BLOCK_ROWS, SAME, pair_scores
 
 Fine = Callable[[Tensor, Tensor], Tensor]
 """Rows of images [G] and of captions [Q], int64 -> their fine scores [Q, G] float32, on the CPU."""

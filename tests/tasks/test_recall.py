@@ -12,8 +12,11 @@ from mmx.tasks.recall import DEFINITIONS, Ranks, ranks, recall_metrics
 I3 = torch.eye(3)
 
 
-@pytest.fixture(autouse=True)
-def _same_numbers_each_time() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["float32 first", "bfloat16 first"])
+def _whatever_the_processor_multiplies(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmx.tasks.stand_before.multiplies_bfloat16", lambda: request.param)
     torch.manual_seed(0)
 
 
@@ -138,11 +141,39 @@ def test_ranks_are_those_of_the_plain_loop_with_many_ties(seed: int, block: int)
 
 def test_ranks_are_those_of_the_plain_loop_across_blocks_of_captions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmx.tasks.recall.BLOCK_COLUMNS", 13)
-    monkeypatch.setattr("mmx.tasks.recall.EXACT_COLUMNS", 5)
     for seed in range(40, 60):
         case = random_case(seed)
         found = ranks(*case, block=4)
         assert (found.i2t.tolist(), found.t2i.tolist()) == plain_loop(*case)
+
+
+@pytest.mark.parametrize("apart", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_answers_that_lie_nearer_than_a_format_can_tell_are_told_apart(apart: float) -> None:
+    """Every wrong caption is the right one, nudged: bfloat16 tells 1 from 1.01, float32 tells 1e-6."""
+    image = torch.nn.functional.normalize(torch.randn(60, 256), dim=1)
+    nudges = apart * torch.randn(60, 4, 256)
+    text = (image[:, None] + torch.cat([nudges, torch.zeros(60, 1, 256)], dim=1)).view(300, 256)
+    text_group = torch.full((60, 5), -1)
+    text_group[:, 4] = torch.arange(60)
+    case = image, text, torch.arange(60), text_group.view(-1)
+
+    found = ranks(*case)
+
+    assert (found.i2t.tolist(), found.t2i.tolist()) == plain_loop(*case)
+
+
+@pytest.mark.parametrize("longest", [1e-14, 1.0, 1e4, 1e14])
+def test_the_lengths_of_vectors_do_not_matter(longest: float) -> None:
+    """Beyond what bfloat16 holds with ease too; the lengths within a case differ by a factor of a hundred."""
+    image, text = torch.randn(80, 96), torch.randn(240, 96)
+    image, text = (
+        vectors * torch.logspace(-2, 0, len(vectors))[:, None] * longest for vectors in (image, text)
+    )
+    case = image, text, torch.arange(80), torch.arange(80).repeat_interleave(3)
+
+    found = ranks(*case)
+
+    assert (found.i2t.tolist(), found.t2i.tolist()) == plain_loop(*case)
 
 
 @pytest.mark.parametrize(
