@@ -36,7 +36,7 @@ def descend(
         optimizer = torch.optim.LBFGS(
             [moved],
             max_iter=ITERATIONS,
-            tolerance_grad=1e-7,
+            tolerance_grad=1e-5,
             tolerance_change=1e-9,
             line_search_fn="strong_wolfe",
         )

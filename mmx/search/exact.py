@@ -17,6 +17,8 @@ SPARE = 6
 CHUNK = 64
 """Scores of which only the greatest is looked at until the best chunks are known."""
 PAIRS_RESCORED = 4096
+ROWS_A_PRODUCT = 1024
+"""Of the gallery, on a processor: so many stay in its caches while a product packs and reads them."""
 
 
 def top_k(
@@ -101,12 +103,21 @@ def _candidates(queries: Tensor, gallery: Tensor, kept: int, block: int) -> tupl
     scores = queries.new_empty(len(queries), 0)
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
     for start in range(0, len(gallery), block):
-        fresh = queries @ _as_queries(gallery[start : start + block], queries).T
+        fresh = _products(queries, gallery[start : start + block])
         fresh_scores, fresh_rows = greatest(fresh, min(kept, fresh.shape[1]))
         scores, rows = torch.cat([scores, fresh_scores], dim=1), torch.cat([rows, fresh_rows + start], dim=1)
         scores, order = scores.topk(min(kept, scores.shape[1]), dim=1)
         rows = rows.gather(1, order)
     return scores, rows
+
+
+def _products(queries: Tensor, gallery: Tensor) -> Tensor:
+    """[Q, D], [N, D] -> the inner products [Q, N] float32."""
+    scores = queries.new_empty(len(queries), len(gallery))
+    rows = ROWS_A_PRODUCT if queries.device.type == "cpu" else max(len(gallery), 1)
+    for some, part in zip(gallery.split(rows), scores.split(rows, dim=1), strict=True):
+        torch.mm(queries, _as_queries(some, queries).T, out=part)
+    return scores
 
 
 def greatest(scores: Tensor, kept: int) -> tuple[Tensor, Tensor]:
