@@ -129,10 +129,10 @@ ROWS = [
         "recall metrics, 1,000 x 5,000, d 1024",
         make_small,
         packages=("clip-benchmark",),
-        note="The product is made in bfloat16, at twice the rate of the float32 limit on this processor; what "
-        "lies within its greatest error of a right answer is scored again in float64, so that ranks are "
-        "those of float64. In float32 throughout, as on processors without such instructions: 7.8, 3.8 and "
-        "26 times as fast, 1.22 of the limit.",
+        note="The product is made in bfloat16, at twice the rate of the float32 limit on this processor; "
+        "what lies within its greatest error of a right answer is scored again in float64, so that "
+        "ranks are those of float64. In float32 throughout, as on processors without such "
+        "instructions: 7.8, 3.8 and 26 times as fast, 1.22 of the limit.",
     ),
     Row(
         "recall-5k",
@@ -141,8 +141,8 @@ ROWS = [
         rounds=3,
         memory=True,
         packages=("clip-benchmark",),
-        note="Three fifths of mmx's time are products, a fifth the 1 in 300 pairs that are scored again. In "
-        "float32 throughout: 5.6 and 4.3 times as fast.",
+        note="Three fifths of mmx's time are products, a fifth the 1 in 300 pairs that are scored again. "
+        "In float32 throughout: 5.6 and 4.3 times as fast.",
     ),
 ]
 

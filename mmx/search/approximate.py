@@ -108,41 +108,36 @@ def build(
         )
     index = _filled(kind, vectors)
     trial = Compressed(Approximation(kind, gallery.content, FEWEST, {}, torch.empty(0)), index)
-    candidates = fewest(trial.named, vectors, probes, truth)
+    candidates = fewest(trial.named, len(vectors), probes, truth)
     measured = {
-        name: recall(trial.named(probe[1::2], candidates), vectors, probe[1::2], truth[name][1::2])
+        name: recall(trial.named(probe[1::2], candidates), truth[name][1::2])
         for name, probe in probes.items()
     }
     data = torch.from_numpy(faiss.serialize_index(index))
     return Compressed(Approximation(kind, gallery.content, candidates, measured, data), index)
 
 
-def recall(named: Tensor, gallery: Tensor, queries: Tensor, truth: Tensor) -> float:
-    """The share of the true rows [Q, k] among the k best of those named [Q, M]."""
-    k = truth.shape[1]
-    _, rows = best(rescore(queries, gallery, named), named, k)
-    return float((rows[:, :, None] == truth[:, None, :]).any(dim=1).float().mean())
+def recall(named: Tensor, truth: Tensor) -> float:
+    """The share of the true rows [Q, k] among those named [Q, M], whose own vectors then put them first."""
+    return float((named[:, :, None] == truth[:, None, :]).any(dim=1).float().mean())
 
 
 def fewest(
     named: Callable[[Tensor, int], Tensor],
-    vectors: Tensor,
+    rows: int,
     probes: Mapping[str, Tensor],
     truth: Mapping[str, Tensor],
 ) -> int:
-    """The fewest candidates that reach the recall wanted for every kind of query, by every other probe; else
-    the most that are tried.
+    """The fewest candidates among so many rows that reach the recall wanted for every kind of query, by every
+    other probe; else the most that are tried.
     """
     count = FEWEST
-    while count < min(MOST, len(vectors)):
-        found = (
-            recall(named(probe[::2], count), vectors, probe[::2], truth[name][::2])
-            for name, probe in probes.items()
-        )
+    while count < min(MOST, rows):
+        found = (recall(named(probe[::2], count), truth[name][::2]) for name, probe in probes.items())
         if min(found) >= WANTED:
             break
         count *= 2
-    return min(count, len(vectors))
+    return min(count, rows)
 
 
 def _filled(kind: str, vectors: Tensor) -> faiss.Index:

@@ -235,8 +235,8 @@ class _Writer:
         truth = {name: nearest(probes[name], self._gallery, HITS)[1]}
         effort = 0
         if self._header.kind != "exact":
-            effort = fewest(self._named, vectors, probes, truth)
-        share = recall(self._named(probes[name], effort), vectors, probes[name], truth[name])
+            effort = fewest(self._named, len(vectors), probes, truth)
+        share = recall(self._named(probes[name], effort), truth[name])
         whole = dataclasses.replace(self._header, effort=effort, recall={name: share}, writing="")
         now = read_header(self._connection)
         if now is None or now.writing != self._header.writing:
