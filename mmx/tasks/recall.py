@@ -6,7 +6,7 @@ Shapes: N images, C captions, D width of the shared space, R relevant pairs.
 Scores are blocks of a matrix product. Those that lie within its rounding of a query's best right answer are
 made again in float64, so that ranks depend neither on the block nor on the order of the items, and so that a
 model which gives one vector to everything scores 0. Besides the inputs and the R pairs, less than 64 MiB are
-held at a time (D up to 2,048).
+held at a time (D up to 1,024).
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,8 @@ from mmx.core.device import multiplies_bfloat16
 BLOCK_ROWS = 240
 """At most 255, since a column of a block is counted in uint8."""
 BLOCK_COLUMNS = 4_096
-PAIRS_AT_ONCE = 256
+PAIRS_AT_ONCE = 64
+"""Their vectors in float64 are memory that the allocator keeps."""
 FEW = 1 / 64
 """Of a block's pairs; more of them cost more one by one than the whole block in the next format."""
 ROUNDING = 2.0**-23
@@ -120,19 +121,15 @@ def pair_scores(image: Tensor, text: Tensor, pair_image: Tensor, pair_text: Tens
     scores = numpy.empty(len(rows), dtype=numpy.float64)
     for start in range(0, len(rows), PAIRS_AT_ONCE):
         some = slice(start, start + PAIRS_AT_ONCE)
-        factors = images[rows[some]], texts[columns[some]]
-        numpy.einsum("rd,rd->r", *factors, dtype=numpy.float64, out=scores[some])
+        factors = images.take(rows[some], axis=0), texts.take(columns[some], axis=0)
+        scores[some] = numpy.vecdot(*(factor.astype(numpy.float64) for factor in factors))
     return torch.from_numpy(scores)
 
 
 def _missed(vectors: Tensor) -> float:
     """[X, D] -> the length of the longest difference between a row and its bfloat16."""
-    squares = [
-        numpy.einsum("xd,xd->x", difference, difference).max()
-        for some in vectors.split(ROWS_AT_ONCE)
-        for difference in [(some - some.bfloat16()).numpy()]
-    ]
-    return float(max(squares, default=0.0)) ** 0.5
+    parts = (some.bfloat16().float().sub_(some).norm(dim=1) for some in vectors.split(ROWS_AT_ONCE))
+    return max(float(part.max()) for part in parts)
 
 
 def _count(marks: ndarray, axis: int) -> ndarray:
