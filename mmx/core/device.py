@@ -37,7 +37,7 @@ def default_precision(device: "torch.device") -> str:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16; without, its products are slower than float32's."""
+    """Whether the processor has instructions for bfloat16; without, its products take longer than float32."""
     import torch
 
     has = torch.cpu.get_capabilities()
