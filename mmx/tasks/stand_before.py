@@ -6,7 +6,8 @@ captions of a block.
 A block is multiplied in bfloat16 where the processor has instructions for it, at about twice the rate of
 float32. Scores within that product's greatest possible error of a query's best right answer are in doubt. A
 few are made again in float64, pair by pair; where they are many, the block climbs to float32 and, for a model
-that scores everything alike, to float64. So the count is that of float64, wherever a block ends.
+that scores everything alike, to float64, and the blocks after it begin there. So the count is that of
+float64, wherever a block ends.
 """
 
 import numpy
@@ -36,7 +37,7 @@ ORDINARY = (1e-10, 1e10)
 class Counter:
     """Adds up how many wrong answers stand before the best right answer of each query.
 
-    Only the product is left to torch: a comparison is too short to be worth waking a second thread for.
+    Products and conversions are left to torch: a comparison is too short to be worth waking a second thread.
     """
 
     def __init__(
