@@ -4,8 +4,8 @@
 loop in the manner of SCAN's code, transcribed by us: for each caption its tokens are repeated for every
 image, they attend to the regions by batched products, the attended vector of every token and image is made,
 and compared with the token. It gives the same score, in float32. All pairs are linear in the number of
-captions, so that both score 25 of the 5,000; the nearest 100 of every query in both directions are ranked
-whole, as `mmx evaluate` does, from what it holds in float16.
+captions, so that both score 32 of the 5,000, a block of `mmx evaluate`; the nearest 100 of every query in
+both directions are ranked whole, as it does, from what it holds in float16.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from mmx.tasks.rerank import FirstStage, rerank
 
 CAPTIONS, TOP, BATCH = 5, 100, 256
 REGIONS, TOKENS, WIDTH = 36, 20, 512
-LOOPED = 25
+LOOPED = 32
 """Captions of the loop over all images."""
 MOST_APART = 1e-6
 
@@ -174,21 +174,21 @@ ROWS = [
         "region-token scores of 1,000 x 5,000, 36 x 20, d 512",
         make_scores,
         rounds=5,
-        note="Four fifths of mmx's time are the products of all tokens with all regions, 7.4 TFLOP at the "
-        "rate of the probe; the rest is softmax, sums and gathering. With the products alone it would"
-        " be 10 times as fast as the loop, whose own are small and run from the caches.",
+        note="Five sixths of mmx's time are the products of all tokens with all regions, 7.4 TFLOP at the "
+        "rate of the probe, which by themselves would be 8.7 times as fast as the loop; the rest is "
+        "softmax, sums and gathering. Tried: half as many pairs at a time, an eighth as many, keys and "
+        "evidence by a product each (no difference).",
     ),
     Row(
         "rerank-100",
         "the nearest 100 of 1,000 x 5,000 ranked again",
         make_top,
         rounds=3,
-        note="Some 600,000 of the 5,000,000 pairs, an image with its captions at a time. Queries W_q t are"
-        " part of the image's keys (W_q' W_k r), so that a caption is gathered once, as its tokens, "
-        "and one product with 72 columns takes the place of two with 36, which ran at half the rate "
-        "of the machine: 2.4 times as fast as before. Left: two thirds product, a quarter gathering "
-        "and conversion from float16. Tried: gathering by index_select (a tenth faster, kept), 32 to "
-        "600 captions at a time (no difference).",
+        note="Some 550,000 of the 5,000,000 pairs, an image with 64 of its captions at a time: with all at "
+        "once, as in the runs before, the product ran at four fifths of the rate, for captions had to "
+        "be read beyond the caches. An image's regions are the product's rows, and its queries are "
+        "part of them (W_q' W_k r), so that one product serves. Left: three quarters product, an "
+        "eighth gathering and conversion from float16.",
     ),
 ]
 

@@ -1,17 +1,25 @@
-"""Linear classifiers by full-batch L-BFGS, pulled back to where they start, along a path of pulls.
+"""Linear classifiers by full-batch descent, pulled back to where they start, along a path of pulls.
 
-Shapes: N samples, F feature width, C classes.
+Source: the search within a span of directions is that of Narkiss and Zibulevsky 2005 (sequential subspace
+optimization); that the span is kept along the path is ours.
+Shapes: N samples, F feature width, C classes, M directions.
 """
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 PULLS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """Weights of the pull, from a strong one to next to none."""
-ITERATIONS = 100
+SLOPE, STEPS = 2e-5, 100
+"""A pull is done where no number of the gradient is larger, or after so many steps."""
+DIRECTIONS, NUMBERS = 64, 2**27
+"""Directions that are kept at most, and numbers of all their logits: half a gigabyte."""
+FLATTEST, SHORTEST, NOISE = 1e-6, 1e-3, 1e-6
+"""The least curvature as a share of the greatest; the least share of a step that is tried; the share of a
+loss that it may rise by, for its sum is one of float32.
+"""
 LEAST_SPREAD = 0.1
 """Of the mean deviation: a number that hardly differs among the samples is not made more of than this."""
 
@@ -29,34 +37,110 @@ def descend(
     one before it ended.
     """
     weights = torch.full((len(labels),), 1 / len(labels)) if sample_weights is None else sample_weights
-    mean, spread = _spread(features, weights)
-    moved = torch.zeros_like(start, requires_grad=True)
-    begun, standard = features @ start.T, (features - mean) / spread
+    samples, mean, spread = _standard(features, weights)
+    descent = _Descent(samples, labels, start @ features.T, weights)
     for pull in PULLS:
-        optimizer = torch.optim.LBFGS(
-            [moved],
-            max_iter=ITERATIONS,
-            tolerance_grad=1e-5,
-            tolerance_change=1e-9,
-            line_search_fn="strong_wolfe",
-        )
-
-        def loss(optimizer: torch.optim.LBFGS = optimizer, pull: float = pull) -> Tensor:
-            optimizer.zero_grad()
-            each = cross_entropy(begun + standard @ moved.T, labels, reduction="none")
-            total = (weights * each).sum() + pull / 2 * moved.square().sum()
-            total.backward()
-            return total
-
-        optimizer.step(loss)
-        slopes = moved.detach() / spread
+        slopes = descent.settle(pull) / spread
         yield pull, start + slopes, -slopes @ mean
 
 
-def _spread(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """[N, F], [N] -> the mean [F], and the deviation [F] times the mean length of what is divided by it."""
+class _Descent:
+    """Where V stands, and the gradients on its way there, each with the logits that it would add.
+
+    Logits are linear in V. The best of the whole span of M directions is thus found without another look at
+    the samples, by Newton steps over M numbers; two products a look bring the next direction. For another
+    pull the span is as good as before.
+    """
+
+    def __init__(self, samples: Tensor, labels: Tensor, logits: Tensor, weights: Tensor) -> None:
+        """[N, F], [N], logits [C, N] at V = 0, [N]."""
+        self._samples, self._weights = samples, weights
+        self._right = labels, torch.arange(len(labels))
+        self._moved = samples.new_zeros(len(logits), samples.shape[1])
+        most = max(1, min(DIRECTIONS, NUMBERS // logits.numel()))
+        self._directions = samples.new_empty(most, self._moved.numel())
+        self._added = samples.new_empty(most, *logits.shape)
+        self._products = samples.new_empty(most, most)
+        self._seen = 0
+        self._stand(logits, *self._look(logits))
+
+    def settle(self, pull: float) -> Tensor:
+        """V [C, F] where the gradient is next to nothing."""
+        lower = not self._seen or self._step(pull)
+        for _ in range(STEPS):
+            slope = self._errors @ self._samples + pull * self._moved
+            if not lower or float(slope.abs().max()) <= SLOPE:
+                break
+            self._add(slope / slope.norm())
+            lower = self._step(pull)
+        return self._moved
+
+    def _add(self, direction: Tensor) -> None:
+        """[C, F], in the place of the oldest where there are many."""
+        place = self._seen % len(self._directions)
+        self._seen += 1
+        flat, there = direction.flatten(), slice(self._seen)
+        self._directions[place] = flat
+        torch.mm(direction, self._samples.T, out=self._added[place])
+        self._products[place, there] = self._products[there, place] = self._directions[there] @ flat
+
+    def _step(self, pull: float) -> bool:
+        """To the least of the loss within the span, as its curvature has it; False where none is lower."""
+        there = slice(min(self._seen, len(self._directions)))
+        directions, added = self._directions[there], self._added[there]
+        slope = added.flatten(1) @ self._errors.flatten() + pull * (directions @ self._moved.flatten())
+        step = -_solve(self._curvature(added) + pull * self._products[there, there], slope)
+        moved, logits = (step @ directions).view_as(self._moved), torch.tensordot(step, added, 1)
+        loss = self._loss + pull / 2 * float(self._moved.square().sum())
+        share = 1.0
+        while share > SHORTEST:
+            further, beyond = self._moved + share * moved, self._logits + share * logits
+            found = self._look(beyond)
+            if found[0] + pull / 2 * float(further.square().sum()) <= loss * (1 + NOISE):
+                self._moved = further
+                self._stand(beyond, *found)
+                return True
+            share /= 2
+        return False
+
+    def _curvature(self, added: Tensor) -> Tensor:
+        """[M, C, N] -> the lower triangle [M, M] of that of the loss without the pull."""
+        weighted = self._shares * self._weights
+        found = added.new_zeros(len(added), len(added))
+        for row, logits in enumerate(added):
+            bent = (logits - (self._shares * logits).sum(0)).mul_(weighted)
+            found[row, : row + 1] = added[: row + 1].flatten(1) @ bent.flatten()
+        return found
+
+    def _look(self, logits: Tensor) -> tuple[float, Tensor]:
+        """[C, N] -> the mean loss, and the shares of the classes [C, N]."""
+        largest = logits.amax(0)
+        powers = (logits - largest).exp_()
+        sums = powers.sum(0)
+        losses = largest + sums.log() - logits[self._right]
+        return float(self._weights @ losses), powers.div_(sums)
+
+    def _stand(self, logits: Tensor, loss: float, shares: Tensor) -> None:
+        self._logits, self._loss, self._shares = logits, loss, shares
+        self._errors = shares * self._weights
+        self._errors[self._right] -= self._weights
+
+
+def _solve(curvature: Tensor, slope: Tensor) -> Tensor:
+    """The lower triangle of [M, M], [M] -> [M]; a direction nearly of the others' span stays bounded."""
+    values, vectors = torch.linalg.eigh(curvature.double())
+    values = values.clamp(min=FLATTEST * float(values[-1]))
+    return (vectors @ ((vectors.T @ slope.double()) / values)).to(slope.dtype)
+
+
+def _standard(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[N, F], [N] -> what is learned from [N, F], the mean [F] taken from it, and what it was divided by [F]:
+    the deviation times the mean length of what is divided by it.
+    """
     mean = weights @ features
-    deviation = (weights @ (features - mean).square()).sqrt()
+    samples = features - mean
+    deviation = (weights @ samples.square()).sqrt()
     deviation = deviation.clamp(min=LEAST_SPREAD * float(deviation.mean())).clamp(min=1e-12)
-    length = float(weights @ ((features - mean) / deviation).norm(dim=1))
-    return mean, deviation * max(length, 1e-12)
+    samples /= deviation
+    length = max(float(weights @ samples.norm(dim=1)), 1e-12)
+    return samples.div_(length), mean, deviation * length

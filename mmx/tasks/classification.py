@@ -14,8 +14,8 @@ from torch import Tensor
 from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
 
 BINS = 15
-STEPS = 30
-"""Of halving: the range of temperatures shrinks to a part in 10^9."""
+STEPS, CLOSE = 60, 1e-9
+"""Of Newton's method at most, or of halving; it ends where a step changes less than this share."""
 TEMPERATURES = (1e-3, 1e3)
 """The range in which a temperature is looked for, in units of the spread of the logits."""
 CELLS_AT_ONCE = 2_000_000
@@ -151,10 +151,10 @@ class ClassSums:
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """[N, C], [N] int64 -> the temperature under which softmax(logits / temperature) says the labels best.
 
-    It has the least log loss, which is convex in 1 / temperature; it is looked for by halving on the loss's
-    slope, between 0.001 and 1,000 times the spread of the logits. Logits without any get 1. As few samples
-    are never proof, the right class is asked for with (N + 1) / (N + 2) alone, as Platt (1999) does: logits
-    that are right about all of them keep a finite temperature.
+    It has the least log loss, which is convex in 1 / temperature; it is looked for by Newton's method, or by
+    halving where that leads too far, between 0.001 and 1,000 times the spread of the logits. Logits without
+    any get 1. As few samples are never proof, the right class is asked for with (N + 1) / (N + 2) alone, as
+    Platt (1999) does: logits that are right about all of them keep a finite temperature.
 
     Raises:
         ValueError: when there is no sample, or a logit is not a number.
@@ -168,16 +168,21 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return 1.0
     scores = scores / spread
     wanted = (_targets(labels, logits.shape[1]) * scores).sum(1)
-    low, high = (torch.tensor(edge, dtype=torch.float64).log() for edge in TEMPERATURES)
+    low, high = (1 / edge for edge in reversed(TEMPERATURES))
+    sharpness = 1.0
     for _ in range(STEPS):
-        middle = (low + high) / 2
-        # the slope of the log loss by 1 / temperature: what is expected of the logits, less what is wanted
-        expected = ((scores / middle.exp()).softmax(1) * scores).sum(1)
-        if float((expected - wanted).mean()) < 0:
-            high = middle
-        else:
-            low = middle
-    return spread * float(((low + high) / 2).exp())
+        # the slope and the curve of the log loss by the sharpness, 1 / temperature
+        shares = (scores * sharpness).softmax(1)
+        expected = (shares * scores).sum(1)
+        slope = float((expected - wanted).mean())
+        curve = float(((shares * scores.square()).sum(1) - expected.square()).mean())
+        low, high = (low, sharpness) if slope > 0 else (sharpness, high)
+        before, sharpness = sharpness, sharpness - slope / max(curve, 1e-300)
+        if not low < sharpness < high:
+            sharpness = (low * high) ** 0.5
+        if abs(sharpness - before) <= CLOSE * before:
+            break
+    return spread / sharpness
 
 
 def calibrated_losses(logits: Tensor, labels: Tensor) -> Tensor:

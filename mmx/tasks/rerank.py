@@ -32,6 +32,8 @@ Fine = Callable[[Tensor, Tensor], Tensor]
 
 PAIRS = 1_024
 """Pairs scored at a time: on a CPU more do not fit its caches."""
+ALONE = 16
+"""With an image alone so many times fewer are: its captions are read once, from the fastest caches."""
 FINE_SAME = 2.0**-20
 """Fine scores that differ by less than this share of the largest right one's are a tie; float32 sums in
 blocks of different shapes differ by a third of it.
@@ -197,7 +199,7 @@ class _Scorer:
         start = 0
         for count in pair_image.unique_consecutive(return_counts=True)[1].tolist():
             image = pair_image[start, None]
-            for texts in pair_text[start : start + count].split(self.pairs):
+            for texts in pair_text[start : start + count].split(max(self.pairs // ALONE, 1)):
                 found[start : start + len(texts)] = self._scored(image, texts)[:, 0]
                 start += len(texts)
         return found

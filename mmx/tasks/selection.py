@@ -9,6 +9,9 @@ from mmx.tasks.classification import calibrated_losses
 
 T = TypeVar("T")
 
+ROUNDING = 1e-9
+"""Losses that differ by less than this share are a tie."""
+
 
 def choose(candidates: Iterable[T], logits: Callable[[T], Tensor], labels: Tensor) -> T:
     """The candidate whose logits [N, C] have the least calibrated log loss under labels [N] int64.
@@ -21,7 +24,7 @@ def choose(candidates: Iterable[T], logits: Callable[[T], Tensor], labels: Tenso
         if not len(labels):
             return candidate
         loss = float(calibrated_losses(logits(candidate), labels).mean())
-        if best is None or loss < least:
+        if best is None or loss < least * (1 - ROUNDING):
             best, least = candidate, loss
     if best is None:
         raise ValueError("there is no candidate to choose from")

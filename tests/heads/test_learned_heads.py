@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from mmx.core.classifier import ShotSettings
 from mmx.heads import (
+    _descent,
     _published_probe,
     clap,
     cross_modal_probe,
@@ -44,7 +45,80 @@ def test_descent_ends_where_the_slope_is_nothing() -> None:
         moved = ((weights - start) / scale).requires_grad_()
         loss = cross_entropy(begun + known @ moved.T, episode.labels) + pull / 2 * moved.square().sum()
         loss.backward()
-        assert float(moved.grad.abs().max()) < 1e-4
+        assert float(moved.grad.abs().max()) < 3e-5
+
+
+@pytest.mark.parametrize("directions", [1, 3])
+def test_descent_ends_at_the_same_place_with_few_directions(
+    directions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a span of one direction is plain descent by gradients, and needs more of them
+    episode, unseen, _ = make_episode()
+    start = random_unit(5, 16, 3)
+    monkeypatch.setattr(_descent, "SLOPE", 1e-6)
+    monkeypatch.setattr(_descent, "STEPS", 3000)
+    whole = list(descend(episode.features, episode.labels, start))
+
+    monkeypatch.setattr(_descent, "DIRECTIONS", directions)
+
+    for (_, weights, biases), found in zip(
+        whole, descend(episode.features, episode.labels, start), strict=True
+    ):
+        ours, known = unseen @ found[1].T + found[2], unseen @ weights.T + biases
+        assert float((ours - known).norm() / known.norm()) < 0.01
+
+
+def test_directions_are_as_many_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 5 classes of 20 samples: 100 logits a direction
+    episode, _, _ = make_episode()
+    held = []
+    monkeypatch.setattr(_descent, "NUMBERS", 250)
+    seen = _descent._Descent._add
+
+    def add(descent: _descent._Descent, direction: torch.Tensor) -> None:
+        seen(descent, direction)
+        held.append(len(descent._added))
+
+    monkeypatch.setattr(_descent._Descent, "_add", add)
+    list(descend(episode.features, episode.labels, torch.zeros(5, 16)))
+
+    assert set(held) == {2}
+
+
+def test_descent_from_texts_that_are_all_wrong_and_sure_of_it() -> None:
+    # logits of a hundred: steps that trust the curvature where they stand lead too far, and are cut
+    episode, unseen, _ = make_episode(shots=8, noise=0.1)
+    wrong = (episode.labels + 1) % 5
+    start = linear_probe.SCALE * episode.texts.features
+    exact = list(_descended(episode.features.double(), wrong, start.double()))
+
+    for (_, weights, biases), end in zip(descend(episode.features, wrong, start), exact, strict=True):
+        torch.testing.assert_close(
+            unseen @ weights.T + biases, unseen @ end[0].float().T + end[1].float(), atol=0.2, rtol=0
+        )
+
+
+def _descended(features: torch.Tensor, labels: torch.Tensor, start: torch.Tensor):
+    """The same losses by torch's L-BFGS in float64, to their end."""
+    known = standard(features)
+    scale = torch.linalg.lstsq(features - features.mean(0), known).solution.diagonal()
+    moved = torch.zeros_like(start, requires_grad=True)
+    for pull in PULLS:
+        optimizer = torch.optim.LBFGS(
+            [moved], max_iter=3000, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+        )
+
+        def loss(optimizer: torch.optim.LBFGS = optimizer, pull: float = pull) -> torch.Tensor:
+            optimizer.zero_grad()
+            found = (
+                cross_entropy(features @ start.T + known @ moved.T, labels) + pull / 2 * moved.square().sum()
+            )
+            found.backward()
+            return found
+
+        optimizer.step(loss)
+        slopes = moved.detach() * scale
+        yield start + slopes, -slopes @ features.mean(0)
 
 
 def test_the_bias_takes_the_mean_away() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmx.core.errors import ArtifactError, UsageError
-from mmx.search.approximate import Compressed, build, recall
+from mmx.search.approximate import Compressed, build, fewest, recall
 from mmx.search.exact import top_k
 from mmx.search.nearest import nearest
 from mmx.store.approximation import Approximation
@@ -36,6 +36,32 @@ def test_recall_by_hand() -> None:
     truth = torch.tensor([[0, 1]])
     assert recall(torch.tensor([[0, 2]]), truth) == 0.5
     assert recall(torch.tensor([[2, 1, 0]]), truth) == 1.0
+
+
+@pytest.mark.parametrize(("ahead", "asked"), [(1, [50, 100, 200, 400]), (4, [200, 1600]), (8, [400])])
+def test_several_numbers_of_candidates_are_tried_on_one_list(ahead: int, asked: list[int]) -> None:
+    # the one true row is the 301st named, so that 400 candidates are the fewest
+    lists = []
+
+    def named(queries: torch.Tensor, candidates: int) -> torch.Tensor:
+        lists.append(candidates)
+        return torch.arange(candidates)[None]
+
+    probes, truth = {"photos": torch.zeros(2, 4)}, {"photos": torch.full((2, 1), 300)}
+
+    assert fewest(named, 5000, probes, truth, ahead) == 400
+    assert lists == asked
+
+
+def test_fewer_candidates_are_the_first_of_more_where_codes_are_scanned() -> None:
+    made = gallery(3000)
+    probe = made.image_vectors[::50]
+    index = build("pq", made, {"photos": probe}, {"photos": top_k(probe, made.image_vectors, 10)[1]})
+
+    few, many = index.named(probe, 50), index.named(probe, 400)
+
+    shared = (few[:, :, None] == many[:, None, :50]).any(2).float().mean()
+    assert many.shape == (60, 400) and float(shared) > 0.99  # but for ties of their codes
 
 
 def test_it_finds_at_least_what_it_was_measured_to_find(compressed: tuple[Gallery, Compressed]) -> None:

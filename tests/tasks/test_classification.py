@@ -105,6 +105,29 @@ def test_the_temperature_of_logits_that_tell_the_truth_is_one() -> None:
     assert fit_temperature(7 * logits, labels) == pytest.approx(7.0, rel=0.05)
 
 
+def test_no_other_temperature_is_better() -> None:
+    for spread in (1e-3, 1.0, 30.0):
+        logits, labels = spread * torch.randn(300, 6, dtype=torch.float64), torch.randint(0, 6, (300,))
+        logits[torch.arange(300), labels] += spread
+        wanted = torch.full((300, 6), 1 / 302 / 5, dtype=torch.float64)
+        wanted[torch.arange(300), labels] = 301 / 302
+        best = fit_temperature(logits, labels)
+
+        losses = [
+            float(-(wanted * (logits / (best * factor)).log_softmax(1)).sum(1).mean())
+            for factor in (0.99, 1.0, 1.01)
+        ]
+
+        assert min(losses) == losses[1]
+
+
+def test_logits_that_are_always_wrong_end_at_the_highest_temperature() -> None:
+    # a thousand times their spread, which is 1 here
+    logits, labels = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), torch.tensor([1, 0])
+
+    assert fit_temperature(logits, labels) == pytest.approx(1000, rel=1e-6)
+
+
 def test_the_scale_of_logits_does_not_change_their_calibrated_loss() -> None:
     logits, labels = torch.randn(200, 5), torch.randint(0, 5, (200,))
 

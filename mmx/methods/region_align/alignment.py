@@ -71,11 +71,12 @@ class RegionTokenAlignment(nn.Module):
 
     @staticmethod
     def _score_block(images: Kept, texts: Kept) -> Tensor:
-        # One product: with an image alone, its regions are few columns, and twice as many take little longer.
+        # One product: an image alone has few regions, and twice as many rows take little longer.
         both = torch.cat([images["keys"], images["evidence"]], dim=1)
-        match, agreement = _all_pairs(texts["tokens"], both).chunk(2, dim=-1)
-        gathered = (region_shares(match, images["mask"][None, None]) * agreement).sum(dim=-1)
-        return token_mean(gathered.transpose(1, 2), texts["mask"][:, None])
+        flat = both.flatten(0, 1) @ texts["tokens"].flatten(0, 1).T
+        match, agreement = flat.view(len(both), 2, -1, flat.shape[1]).unbind(1)
+        gathered = (region_shares(match, images["mask"][..., None], dim=1) * agreement).sum(dim=1)
+        return token_mean(gathered.unflatten(1, texts["mask"].shape), texts["mask"]).T
 
 
 class LateInteraction(nn.Module):

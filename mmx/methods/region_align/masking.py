@@ -18,12 +18,14 @@ def taking_part(mask: Tensor, skip_first: bool, skip_last: bool) -> Tensor:
     return mask
 
 
-def region_shares(scores: Tensor, mask: Tensor) -> Tensor:
-    """[.., R], mask of the same or a broadcastable shape -> [.., R]: a softmax that is exactly 0 on padding,
-    and everywhere where there is no region.
+def region_shares(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
+    """[.., R, ..], mask of the same or a broadcastable shape -> [.., R, ..]: a softmax over R, the dimension
+    `dim`, that is exactly 0 on padding, and everywhere where there is no region.
     """
+    if scores.device.type == "cpu" and bool(mask.all()):  # elsewhere asking is waiting
+        return scores.softmax(dim=dim)
     least = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~mask, least).softmax(dim=-1) * mask
+    return scores.masked_fill(~mask, least).softmax(dim=dim) * mask
 
 
 def token_shares(mask: Tensor) -> Tensor:
