@@ -66,13 +66,15 @@ class _Descent:
 
     def settle(self, pull: float) -> Tensor:
         """V [C, F] where the gradient is next to nothing."""
-        lower = not self._seen or self._step(pull)
+        if self._seen:
+            self._step(pull)
         for _ in range(STEPS):
             slope = self._errors @ self._samples + pull * self._moved
-            if not lower or float(slope.abs().max()) <= SLOPE:
+            if float(slope.abs().max()) <= SLOPE:
                 break
             self._add(slope / slope.norm())
-            lower = self._step(pull)
+            if not self._step(pull):
+                break
         return self._moved
 
     def _add(self, direction: Tensor) -> None:
