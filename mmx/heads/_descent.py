@@ -13,9 +13,11 @@ from torch import Tensor
 PULLS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """Weights of the pull, from a strong one to next to none."""
 SLOPE, STEPS = 2e-5, 100
-"""A pull is done where no number of the gradient is larger, or after so many steps."""
+"""A pull is done where no number of the gradient is larger, after so many steps, or where a step fails."""
 DIRECTIONS, NUMBERS = 64, 2**27
-"""Directions that are kept at most, and numbers of all their logits: half a gigabyte."""
+"""Directions that are kept at most, and numbers of them and of their logits: half a gigabyte of each."""
+FEWEST = 2
+"""The last two alone make a descent much like that by conjugate gradients."""
 FLATTEST, SHORTEST, NOISE = 1e-6, 1e-3, 1e-6
 """The least curvature as a share of the greatest; the least share of a step that is tried; the share of a
 loss that it may rise by, for its sum is one of float32.
@@ -45,11 +47,11 @@ def descend(
 
 
 class _Descent:
-    """Where V stands, and the gradients on its way there, each with the logits that it would add.
+    """Where V stands, and the last gradients on its way there, each with the logits that it would add.
 
-    Logits are linear in V. The best of the whole span of M directions is thus found without another look at
-    the samples, by Newton steps over M numbers; two products a look bring the next direction. For another
-    pull the span is as good as before.
+    Logits are linear in V. A Newton step towards the best of the whole span of M directions, over M numbers,
+    thus needs no other look at the samples; two products a look bring the next direction. For another pull
+    the span is as good as before.
     """
 
     def __init__(self, samples: Tensor, labels: Tensor, logits: Tensor, weights: Tensor) -> None:
@@ -57,7 +59,7 @@ class _Descent:
         self._samples, self._weights = samples, weights
         self._right = labels, torch.arange(len(labels))
         self._moved = samples.new_zeros(len(logits), samples.shape[1])
-        most = max(1, min(DIRECTIONS, NUMBERS // logits.numel()))
+        most = max(FEWEST, min(DIRECTIONS, NUMBERS // max(logits.numel(), self._moved.numel())))
         self._directions = samples.new_empty(most, self._moved.numel())
         self._added = samples.new_empty(most, *logits.shape)
         self._products = samples.new_empty(most, most)
@@ -65,7 +67,7 @@ class _Descent:
         self._stand(logits, *self._look(logits))
 
     def settle(self, pull: float) -> Tensor:
-        """V [C, F] where the gradient is next to nothing."""
+        """V [C, F] where the gradient is next to nothing, or where this was given up."""
         if self._seen:
             self._step(pull)
         for _ in range(STEPS):

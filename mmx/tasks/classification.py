@@ -15,7 +15,7 @@ from mmx.tasks.resampling import LEVEL, PERMUTATIONS, RESAMPLES, Sums
 
 BINS = 15
 STEPS, CLOSE = 60, 1e-9
-"""Of Newton's method at most, or of halving; it ends where a step changes less than this share."""
+"""Of Newton's method at most, or of halving; it ends where a step would change less than this share."""
 TEMPERATURES = (1e-3, 1e3)
 """The range in which a temperature is looked for, in units of the spread of the logits."""
 CELLS_AT_ONCE = 2_000_000
@@ -176,12 +176,12 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         expected = (shares * scores).sum(1)
         slope = float((expected - wanted).mean())
         curve = float(((shares * scores.square()).sum(1) - expected.square()).mean())
+        if abs(slope) <= CLOSE * sharpness * curve:
+            break
         low, high = (low, sharpness) if slope > 0 else (sharpness, high)
-        before, sharpness = sharpness, sharpness - slope / max(curve, 1e-300)
+        sharpness -= slope / max(curve, 1e-300)
         if not low < sharpness < high:
             sharpness = (low * high) ** 0.5
-        if abs(sharpness - before) <= CLOSE * before:
-            break
     return spread / sharpness
 
 

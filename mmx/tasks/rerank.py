@@ -33,7 +33,7 @@ Fine = Callable[[Tensor, Tensor], Tensor]
 PAIRS = 1_024
 """Pairs scored at a time: on a CPU more do not fit its caches."""
 ALONE = 16
-"""With an image alone so many times fewer are: its captions are read once, from the fastest caches."""
+"""With an image alone so many times fewer are: its captions are read once, on a CPU from fast caches."""
 FINE_SAME = 2.0**-20
 """Fine scores that differ by less than this share of the largest right one's are a tie; float32 sums in
 blocks of different shapes differ by a third of it.

@@ -9,8 +9,8 @@ from mmx.tasks.classification import calibrated_losses
 
 T = TypeVar("T")
 
-ROUNDING = 1e-9
-"""Losses that differ by less than this share are a tie."""
+ROUNDING = 1e-7
+"""Losses that differ by less than this share, as those of float32 logits at two scales do, are a tie."""
 
 
 def choose(candidates: Iterable[T], logits: Callable[[T], Tensor], labels: Tensor) -> T:

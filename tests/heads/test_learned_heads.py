@@ -60,6 +60,7 @@ def test_descent_ends_at_the_same_place_with_few_directions(
     whole = list(descend(episode.features, episode.labels, start))
 
     monkeypatch.setattr(_descent, "DIRECTIONS", directions)
+    monkeypatch.setattr(_descent, "FEWEST", 1)
 
     for (_, weights, biases), found in zip(
         whole, descend(episode.features, episode.labels, start), strict=True
@@ -68,34 +69,59 @@ def test_descent_ends_at_the_same_place_with_few_directions(
         assert float((ours - known).norm() / known.norm()) < 0.01
 
 
-def test_directions_are_as_many_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 5 classes of 20 samples: 100 logits a direction
-    episode, _, _ = make_episode()
-    held = []
-    monkeypatch.setattr(_descent, "NUMBERS", 250)
-    seen = _descent._Descent._add
+def count_directions(monkeypatch: pytest.MonkeyPatch) -> list[_descent._Descent]:
+    """One item a direction that is added from now on: the descent that it was added to."""
+    seen, added = _descent._Descent._add, []
 
     def add(descent: _descent._Descent, direction: torch.Tensor) -> None:
         seen(descent, direction)
-        held.append(len(descent._added))
+        added.append(descent)
 
     monkeypatch.setattr(_descent._Descent, "_add", add)
+    return added
+
+
+def test_directions_are_as_many_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 5 classes of 20 samples: 100 logits a direction, and 80 numbers of its own
+    episode, _, _ = make_episode()
+    monkeypatch.setattr(_descent, "NUMBERS", 350)
+    added = count_directions(monkeypatch)
+
     list(descend(episode.features, episode.labels, torch.zeros(5, 16)))
 
-    assert set(held) == {2}
+    last = added[-1]
+    assert len(last._added) == 3 and len(added) > 3
+    torch.testing.assert_close(last._products, last._directions @ last._directions.T)
 
 
-def test_descent_from_texts_that_are_all_wrong_and_sure_of_it() -> None:
+def test_a_span_takes_fewer_looks_than_a_gradient_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    episode, _, _ = make_episode()
+    start = random_unit(5, 16, 3)
+    looks = []
+    for directions in (64, 1):
+        monkeypatch.setattr(_descent, "DIRECTIONS", directions)
+        monkeypatch.setattr(_descent, "FEWEST", 1)
+        with monkeypatch.context() as counting:
+            added = count_directions(counting)
+            list(descend(episode.features, episode.labels, start))
+        looks.append(len(added))
+
+    assert looks[0] <= 20 and looks[1] > 1.5 * looks[0]
+
+
+def test_descent_from_texts_that_are_all_wrong_and_sure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # logits of a hundred: steps that trust the curvature where they stand lead too far, and are cut
     episode, unseen, _ = make_episode(shots=8, noise=0.1)
     wrong = (episode.labels + 1) % 5
     start = linear_probe.SCALE * episode.texts.features
     exact = list(_descended(episode.features.double(), wrong, start.double()))
+    added = count_directions(monkeypatch)
 
     for (_, weights, biases), end in zip(descend(episode.features, wrong, start), exact, strict=True):
         torch.testing.assert_close(
             unseen @ weights.T + biases, unseen @ end[0].float().T + end[1].float(), atol=0.2, rtol=0
         )
+    assert len(added) <= 40
 
 
 def _descended(features: torch.Tensor, labels: torch.Tensor, start: torch.Tensor):
@@ -105,7 +131,7 @@ def _descended(features: torch.Tensor, labels: torch.Tensor, start: torch.Tensor
     moved = torch.zeros_like(start, requires_grad=True)
     for pull in PULLS:
         optimizer = torch.optim.LBFGS(
-            [moved], max_iter=3000, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+            [moved], max_iter=400, tolerance_grad=1e-7, tolerance_change=0, line_search_fn="strong_wolfe"
         )
 
         def loss(optimizer: torch.optim.LBFGS = optimizer, pull: float = pull) -> torch.Tensor:

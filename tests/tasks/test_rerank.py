@@ -280,4 +280,5 @@ def test_what_is_scored_at_once_is_bounded(top: int | None) -> None:
 
     rerank(first, fine, [1.0], top, pairs=500)
 
-    assert max(asked) <= 500
+    # of the nearest, an image alone with a sixteenth as many captions
+    assert max(asked) <= (500 if top is None else 31)

@@ -74,7 +74,7 @@ class RegionTokenAlignment(nn.Module):
         # One product: an image alone has few regions, and twice as many rows take little longer.
         both = torch.cat([images["keys"], images["evidence"]], dim=1)
         flat = both.flatten(0, 1) @ texts["tokens"].flatten(0, 1).T
-        match, agreement = flat.view(len(both), 2, -1, flat.shape[1]).unbind(1)
+        match, agreement = flat.view(len(both), 2, images["mask"].shape[1], flat.shape[1]).unbind(1)
         gathered = (region_shares(match, images["mask"][..., None], dim=1) * agreement).sum(dim=1)
         return token_mean(gathered.unflatten(1, texts["mask"].shape), texts["mask"]).T
 

@@ -206,6 +206,15 @@ def test_a_learned_late_interaction_begins_at_nothing() -> None:
     assert not found.any() and made.gate.grad != 0
 
 
+@pytest.mark.parametrize("sizes", [(0, 5, 6), (3, 0, 6), (3, 5, 0)])
+def test_no_images_no_captions_and_no_tokens(alignment: RegionTokenAlignment, sizes: tuple[int, ...]) -> None:
+    images, captions, tokens = sizes
+    regions, there = torch.randn(images, R, F), torch.ones(images, R, dtype=torch.bool)
+    words, seen = torch.randn(captions, tokens, D), torch.ones(captions, tokens, dtype=torch.bool)
+
+    torch.testing.assert_close(score(alignment, words, seen, regions, there), torch.zeros(captions, images))
+
+
 def test_the_first_and_the_last_token_can_be_left_out() -> None:
     mask = torch.tensor([[True, True, True, True], [True, True, False, False], [True, False, False, False]])
 
