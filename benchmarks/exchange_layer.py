@@ -123,14 +123,13 @@ ROWS = [
         "exchange",
         "muse's exchange of 64 + 64 tokens, batch 40, d 768, evaluation",
         make_evaluation,
-        note="18 to 22 times as fast, from run to run, by where its memory lies: tokens of both sides are "
-        "16 MB, half of the last cache. The two means read every token once, at half to a third of the "
-        "rate of a plain sum (the limit); a seventh is choosing the tokens. Only those exchanged are "
-        "read again, and what is added to them is copied in whole rows. Tried: adding to all of them "
-        "in one pass (baddbmm), which lets a mean that is no number reach every token; index_add_ and "
-        "scatter_add_, faster here but slower with the gradient; a place at a time, or only those that "
-        "are there (a third slower); means by einsum, by a product a post, or by a masked sum (as "
-        "fast, 2 and 7 times as long).",
+        note="18 to 22 times as fast, from run to run. The two means read every token once, at half to a "
+        "third of the rate of a plain sum (the limit); a seventh is choosing the tokens. Only those "
+        "exchanged are read again, and what is added to them is copied in whole rows. Tried: adding to "
+        "all of them in one pass (baddbmm), which lets a mean that is no number reach every token; "
+        "index_add_ and scatter_add_, faster here but slower with the gradient; a place at a time, or "
+        "only those that are there (a third slower); means by einsum, by a product a post, or by a "
+        "masked sum (as fast, 2 and 7 times as long).",
     ),
     Row("exchange-gradient", "the same with its gradient", make_training),
 ]

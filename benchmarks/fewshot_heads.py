@@ -292,12 +292,12 @@ ROWS = [
         "linear-probe-caltech",
         "the same, Caltech101, 100 x 16",
         partial(make_probe, "caltech101"),
-        note="24 looks at all 1,600 shots for six pulls, three fifths of the time their products; the loop "
+        note="25 looks at all 1,600 shots for six pulls, three fifths of the time their products; the loop "
         "looks at 8 shots, whatever their number. In the runs before L-BFGS took 81 looks. Now a "
-        "Newton step within the span of all gradients so far needs none of its own, "
-        "since logits are linear in the weights. Tried: whitened features and a scale for each class "
-        "(as many looks), curvature that is measured anew only where a step surprises (a tenth faster; "
-        "it stops short where texts are wrong).",
+        "Newton step within the span of all gradients so far needs none of its own, since logits are "
+        "linear in the weights. Tried: whitened features and a scale for each class (about as many "
+        "looks), curvature that is measured anew only where a step surprises (hardly faster, and less "
+        "accurate where texts are wrong).",
     ),
     Row(
         "linear-probe-recipe",
